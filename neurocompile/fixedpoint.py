@@ -1,0 +1,57 @@
+"""All rounding, shifting and saturation of integers. Nothing else uses a bare shift.
+
+Every function works on numpy integer arrays (int64 recommended) and returns the same dtype.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+IntT = TypeVar("IntT", bound=np.integer)
+
+
+class Rounding(str, Enum):
+    """How bits below the binary point vanish."""
+
+    TOWARD_ZERO = "toward_zero"
+    FLOOR = "floor"
+    NEAREST = "nearest"
+
+
+def shift(x: npt.NDArray[IntT], bits: int, rounding: Rounding) -> npt.NDArray[IntT]:
+    """``x / 2**bits`` rounded as said; ties of ``NEAREST`` go away from zero."""
+    if bits == 0:
+        return x
+    if rounding is Rounding.FLOOR:
+        return np.right_shift(x, bits)
+    magnitude = np.abs(x)
+    if rounding is Rounding.NEAREST:
+        magnitude = magnitude + (1 << (bits - 1))
+    return np.sign(x) * np.right_shift(magnitude, bits)
+
+
+def decay(x: npt.NDArray[IntT], amount: npt.NDArray[IntT]) -> npt.NDArray[IntT]:
+    """``trunc(x * (4096 - amount), 12)``: one step of exponential decay, toward zero.
+
+    ``amount`` lies in [0, 4096]; 4096 forgets everything.
+    """
+    return shift(x * (4096 - amount), 12, Rounding.TOWARD_ZERO)
+
+
+def fold(x: npt.NDArray[IntT], bits: int) -> npt.NDArray[IntT]:
+    """Loihi's current: one fold by ``2**bits`` where x leaves (-2**(bits-1), 2**(bits-1)].
+
+    Not two's complement: +2**(bits-1) stays, and a second fold does not happen (lava-nc
+    ``fixed_pt`` LIF, see docs/numerics.md).
+    """
+    half = 1 << (bits - 1)
+    return np.where(x > half, x - 2 * half, np.where(x <= -half, x + 2 * half, x))
+
+
+def saturate(x: npt.NDArray[IntT], limit: int) -> npt.NDArray[IntT]:
+    """Clip to [-limit, limit]."""
+    return np.clip(x, -limit, limit)

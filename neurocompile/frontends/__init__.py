@@ -1,0 +1,1 @@
+"""Readers of network files and objects. Each returns a ``Network``."""

@@ -1,0 +1,1 @@
+"""The phases of a compilation, one immutable type each (see docs/architecture.md)."""

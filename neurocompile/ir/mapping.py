@@ -1,0 +1,49 @@
+"""``Mapping``: which neurons live on which core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurocompile.ir.base import IntArray, Node, register
+from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.ir.target import TargetSpec
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Slice(Node):
+    """Neurons of a population on a core. ``neurons``: sorted flat indices (int64)."""
+
+    population: str
+    core: int
+    neurons: IntArray
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class CoreUse(Node):
+    """What a core uses of each limit of ``CoreLimits``, and of synaptic memory in bits."""
+
+    core: int
+    neurons: int
+    input_axons: int
+    output_axons: int
+    synapse_memory_bits: int
+    neuron_configurations: int
+    threshold_configurations: int
+    max_fan_out: int
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Mapping(Node):
+    """Each neuron on exactly one core; each core within each limit of the target."""
+
+    quantized: QuantizedNetwork
+    target: TargetSpec
+    slices: tuple[Slice, ...]
+    use: tuple[CoreUse, ...]
+
+    @property
+    def n_cores(self) -> int:
+        return len(self.use)

@@ -1,0 +1,152 @@
+"""``TargetSpec``: a chip as data. Read from TOML by ``neurocompile.targets``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from neurocompile.ir.base import Node, register
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Machine(Node):
+    """The integer arithmetic of one neuron step (docs/numerics.md).
+
+    u_bits, v_bits
+        Two's complement widths of current and membrane, sign included.
+    overflow
+        ``fold_saturate``: u folds once at 2**(u_bits - 1), v saturates (Loihi).
+        ``saturate``: both saturate.
+    input_shift, threshold_shift
+        The summed input enters as ``a << input_shift``; a stored threshold means
+        ``threshold << threshold_shift``.
+    current_decay_offset
+        1 where the current always leaks 1/4096 more than its register says (Loihi).
+    """
+
+    u_bits: int
+    v_bits: int
+    overflow: Literal["fold_saturate", "saturate"]
+    input_shift: int
+    threshold_shift: int
+    current_decay_offset: int
+
+    @property
+    def u_fold_bits(self) -> int:
+        """Loihi's u folds where the 24-bit value would leave its range."""
+        return self.u_bits - 1
+
+    @property
+    def u_limit(self) -> int:
+        """The largest |u| that no overflow rule touches."""
+        if self.overflow == "fold_saturate":
+            return (1 << (self.u_fold_bits - 1)) - 1
+        return (1 << (self.u_bits - 1)) - 1
+
+    @property
+    def v_limit(self) -> int:
+        """The largest |v|; beyond it v saturates."""
+        return (1 << (self.v_bits - 1)) - 1
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class NeuronLimits(Node):
+    """Registers of a neuron. ``decay_max`` in 1/4096; bias = mantissa << exponent."""
+
+    decay_max: int
+    threshold_max: int
+    bias_mantissa_max: int
+    bias_exponent_max: int
+    refractory_max: int
+    resets: tuple[str, ...]
+    compares: tuple[str, ...]
+    max_spikes_per_step: int
+    initial_v: bool
+    graded_output: bool
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class SynapseLimits(Node):
+    """Weights are mantissa << exponent. ``accumulator_max`` bounds |sum of weights << exponent|
+    in a step, before ``input_shift``. ``delay_max`` counts steps beyond the one of every edge."""
+
+    weight_bits: tuple[int, ...]
+    exponent_min: int
+    exponent_max: int
+    accumulator_max: int
+    delay_max: int
+    encodings: tuple[str, ...]
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class InputLimits(Node):
+    """What the chip takes from outside; payloads are integers of ``payload_bits``, sign included
+    if ``payload_signed``."""
+
+    modes: tuple[str, ...]
+    payload_bits: int
+    payload_signed: bool
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class CoreLimits(Node):
+    """What one core holds. 0 means: no such limit on this chip."""
+
+    neurons: int
+    input_axons: int
+    output_axons: int
+    axon_slots_per_connection: int
+    synapse_memory_bits: int
+    synapse_word_bits: int
+    synapse_overhead_bits: int
+    neuron_configurations: int
+    threshold_configurations: int
+    fan_out: int
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class ChipLayout(Node):
+    """Cores on a mesh of tiles, and how many such chips a system may have."""
+
+    cores: int
+    mesh_width: int
+    mesh_height: int
+    cores_per_tile: int
+    chips: int
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Citation(Node):
+    """Where a number of the target file comes from. ``assumed`` marks those without a source."""
+
+    key: str
+    source: str
+    assumed: bool
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class TargetSpec(Node):
+    """A chip. ``phases`` is the published order of a step; ``edge_latency`` the steps a spike
+    takes from neuron to neuron; ``costs`` maps an event to (energy in pJ, time in ns)."""
+
+    name: str
+    revision: str
+    description: str
+    machine: Machine
+    neuron: NeuronLimits
+    synapse: SynapseLimits
+    input: InputLimits
+    core: CoreLimits
+    chip: ChipLayout
+    phases: tuple[str, ...]
+    edge_latency: int
+    costs: dict[str, tuple[float, float]]
+    citations: tuple[Citation, ...]

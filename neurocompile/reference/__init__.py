@@ -1,0 +1,1 @@
+"""The two plain numpy executors all others are measured against."""

@@ -1,0 +1,1 @@
+"""Renders facts for people. Computes nothing."""

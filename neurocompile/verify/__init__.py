@@ -1,0 +1,1 @@
+"""Compares executors with each other and quantized networks with their float origin."""
