@@ -9,7 +9,7 @@ import numpy as np
 
 from neurocompile.ir.base import FloatArray, IntArray, Node, Shape, register
 from neurocompile.ir.contract import InputBinding
-from neurocompile.ir.discrete import DiscreteNetwork, Role
+from neurocompile.ir.discrete import DiscreteNetwork, DiscretePopulation, Role
 from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Linear
 
@@ -26,6 +26,7 @@ class ScheduledPopulation(Node):
 
     ``origin`` says whether it is of the network (then ``of`` is its name there), an input, or was
     added by the compiler: an ``encoder`` or ``relay`` of ``of``, or the constant ``bias`` neuron.
+    ``dynamics`` are its float constants; a ``to_value`` reset is "zero" around an offset here.
     """
 
     name: str
@@ -34,6 +35,10 @@ class ScheduledPopulation(Node):
     origin: Origin
     of: str
     latency: int
+    dynamics: DiscretePopulation
+    compare: Literal["gt", "ge"]
+    reset: Literal["none", "zero", "subtract", "subtract_delayed"]
+    max_spikes: int
 
 
 @register
@@ -71,8 +76,10 @@ class HostDrive(Node):
 class ScheduledNetwork(Node):
     """Which populations and connections the chip has, and when each is to be compared.
 
-    Every population is silent before its ``latency``; its state is cleared at that step.
-    ``bindings`` holds the resolved binding of every input.
+    State is cleared at a population's ``latency``, and before it no spike of it can reach a
+    neuron that has started. ``register_biases[p]`` names the biases of p that its bias register
+    holds; the others arrive as spikes of the bias neuron. ``bindings`` holds the resolved binding
+    of every input.
     """
 
     discrete: DiscreteNetwork

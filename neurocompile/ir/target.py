@@ -71,13 +71,16 @@ class NeuronLimits(Node):
 @dataclass(frozen=True, eq=False)
 class SynapseLimits(Node):
     """Weights are mantissa << exponent. ``accumulator_max`` bounds |sum of weights << exponent|
-    in a step, before ``input_shift``. ``delay_max`` counts steps beyond the one of every edge."""
+    in a step, before ``input_shift``. ``delay_max`` counts steps beyond the one of every edge.
+    ``aligned_bits``: mantissas narrower than this are stored left-aligned in it, so that their
+    low bits are zero and the exponent counts from there (8 on Loihi; 0: not aligned)."""
 
     weight_bits: tuple[int, ...]
     exponent_min: int
     exponent_max: int
     accumulator_max: int
     delay_max: int
+    aligned_bits: int
     encodings: tuple[str, ...]
 
 

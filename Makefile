@@ -1,0 +1,57 @@
+# The two commands of a fresh checkout are `make demo` and `make test`; both make .venv first.
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types fuzz golden bench docs clean
+
+help:  ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+# The stamps hold when the package was last installed: again only after pyproject.toml changed.
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed  ## compile, verify and evaluate an embedded trained network
+	$(BIN)/neurocompile demo
+
+test: $(VENV)/.installed-dev  ## run the tests
+	$(PYTEST) -n $(WORKERS) --dist loadscope $(ARGS)
+
+check: lint types test  ## every gate: ruff, mypy --strict, pyright, tests
+
+lint: $(VENV)/.installed-dev  ## ruff
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev  ## mypy --strict and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+fuzz: $(VENV)/.installed-dev  ## the property tests with many more examples
+	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/property -n $(WORKERS) $(ARGS)
+
+golden: $(VENV)/.installed-dev  ## rewrite the golden files, then read the diff
+	$(PYTEST) -n $(WORKERS) --dist loadscope --update-golden $(ARGS)
+	git diff --stat
+
+bench: $(VENV)/.installed-dev  ## run the benchmark drivers
+	@set -e; for driver in benchmarks/[!_]*.py; do \
+		[ -e "$$driver" ] || continue; echo "$$driver"; $(BIN)/python "$$driver"; done
+
+docs: $(VENV)/.installed-dev  ## rewrite the generated parts of the documentation
+	$(BIN)/python docs/generate.py
+
+clean:  ## remove .venv and everything that tools left
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,83 @@
+"""Running a packed network on encoded inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.reference.encode import EncodedInput
+from neurocompile.reference.floating import Progress
+from neurocompile.reference.integer import IntegerRun, Probes
+from neurocompile_backends.simulator import kernel as k
+from neurocompile_backends.simulator.pack import Packed, pack, pack_events
+
+_CHUNK_BYTES = 256 << 20  # of events a chunk of samples may hold
+
+
+def run_simulator(network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+                  teacher: Mapping[str, npt.NDArray[np.integer]] | None = None,
+                  workers: int | None = None, packed: Packed | None = None,
+                  progress: Progress | None = None) -> IntegerRun:
+    """As ``neurocompile.reference.integer.run_integer``, event-driven and in parallel over samples.
+
+    ``workers``: threads (default: Numba's). ``progress`` is called with the samples done.
+    """
+    from numba import get_num_threads
+
+    packed = packed or pack(network)
+    total = encoded.n_steps + network.latency
+    run = IntegerRun(total)
+    for names, store in ((probes.s, run.s), (probes.u, run.u), (probes.v, run.v)):
+        for name in names:
+            store[name] = np.zeros((encoded.n_samples, total, network.population(name).n),
+                                   np.int32)
+    threads = workers or get_num_threads()
+    chunk = max(threads, _CHUNK_BYTES // max(1, total * sum(
+        p.n for p in network.populations if p.role == "source")))
+    for start in range(0, encoded.n_samples, chunk):
+        part = encoded.samples(start, start + chunk)
+        given = {name: (values, encoded.n_steps) for name, values in part.payloads.items()}
+        for name, values in (teacher or {}).items():
+            given[name] = (values[start:start + part.n_samples], total)
+        _run_chunk(packed, part, total, given, probes, run, start, threads)
+        if progress is not None:
+            progress(min(encoded.n_samples, start + chunk))
+    return run
+
+
+def _run_chunk(packed: Packed, part: EncodedInput, total: int, given: dict[str, Any],
+               probes: Probes, run: IntegerRun, start: int, threads: int) -> None:
+    pops, events = pack_events(packed, given)
+    stop = start + part.n_samples
+    recorded = []
+    for names, store, column in ((probes.s, run.s, k.P_SREC), (probes.u, run.u, k.P_UREC),
+                                 (probes.v, run.v, k.P_VREC)):
+        size = 0
+        for name in names:
+            pops[packed.order[name], column] = size
+            size += store[name][start:stop].size
+        recorded.append(np.zeros(size, np.int32))
+    loaded = np.zeros(0, np.int64)
+    for name, values in sorted(part.biases.items()):
+        i = packed.order[name]
+        first, n = pops[i, k.P_STATE], pops[i, k.P_N]
+        pops[i, k.P_BIAS] = len(loaded)
+        stored = values[:, packed.logical[first:first + n]]
+        loaded = np.concatenate([loaded, stored.reshape(-1)])
+    k.run_samples(
+        part.n_samples, min(threads, part.n_samples), total, packed.machine, pops, packed.projs,
+        packed.outgoing, packed.keep_u, packed.keep_v, packed.threshold, packed.bias,
+        packed.initial, loaded, packed.weights, packed.indptr, packed.index, packed.delays,
+        packed.logical, packed.place, events.steps, events.ptr, events.ptr_at, events.neuron,
+        events.payload, *recorded, packed.ring_size)
+    for names, store, column, flat in (
+            (probes.s, run.s, k.P_SREC, recorded[0]), (probes.u, run.u, k.P_UREC, recorded[1]),
+            (probes.v, run.v, k.P_VREC, recorded[2])):
+        for name in names:
+            at = int(pops[packed.order[name], column])
+            piece = store[name][start:stop]
+            piece[...] = flat[at:at + piece.size].reshape(piece.shape)

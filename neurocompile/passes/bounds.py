@@ -1,0 +1,153 @@
+"""The legality gate: proves that no overflow rule can ever be observed, neuron by neuron.
+
+Interval arithmetic over the integer network: whatever the inputs do within their declared
+ranges, the summed input a, the current u and u + bias stay inside the machine's range. A
+membrane that inhibition can drive down to the saturation limit is reported, not refused:
+saturation there is part of the machine model and every executor has it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.diagnostics import Diagnostics
+from neurocompile.ir.base import IntArray
+from neurocompile.ir.quantized import Bounds, QuantizedNetwork, QuantizedPopulation
+from neurocompile.ir.ranges import linear_range
+
+Float64 = npt.NDArray[np.float64]
+
+
+def prove_bounds(network: QuantizedNetwork, max_steps: int | None, accept: bool,
+                 found: Diagnostics) -> tuple[Bounds, ...]:
+    """Bounds of every population; E402 (W402 if ``accept``) where one is not proved."""
+    return tuple(_prove(network, p, max_steps, accept, found)
+                 for p in network.populations if p.role != "source")
+
+
+def source_range(network: QuantizedNetwork, name: str) -> tuple[int, int]:
+    """The least and largest payload an element of a population can send in a step."""
+    for i in network.inputs:
+        if i.name == name:
+            return i.low, i.high
+    return 0, network.population(name).max_spikes
+
+
+def input_range(network: QuantizedNetwork, name: str) -> tuple[Float64, Float64]:
+    """Exact range of the summed input a of each neuron in a step."""
+    n = network.population(name).n
+    low, high = np.zeros(n), np.zeros(n)
+    for q in network.projections:
+        if q.target != name:
+            continue
+        least, most = source_range(network, q.source)
+        shape = q.transform.in_shape
+        a, b = linear_range(q.transform, np.full(shape, float(least)),
+                            np.full(shape, float(most)))
+        low += a * (1 << q.format.exponent)
+        high += b * (1 << q.format.exponent)
+    return low, high
+
+
+def bias_range(network: QuantizedNetwork, p: QuantizedPopulation) -> tuple[Float64, Float64]:
+    """Range of the bias a step adds: the register, or what the host may load into it."""
+    low = high = p.bias.astype(np.float64)
+    for drive in network.drives:
+        if drive.target != p.name:
+            continue
+        shape = drive.transform.in_shape
+        transform = drive.transform.with_weight(drive.transform.weight.astype(np.float64))
+        a, b = linear_range(transform, np.full(shape, drive.low), np.full(shape, drive.high))
+        ends = np.stack([drive.gain * a, drive.gain * b])
+        # Rounding to mantissa << exponent moves a value by half of its last place at most.
+        room = float(1 << max(0, drive.exponent_max - 1)) + 1
+        low = low + ends.min(axis=0) + drive.constant - room
+        high = high + ends.max(axis=0) + drive.constant + room
+    return low, high
+
+
+def _prove(network: QuantizedNetwork, p: QuantizedPopulation, max_steps: int | None, accept: bool,
+           found: Diagnostics) -> Bounds:
+    m = network.target.machine
+    a_low, a_high = input_range(network, p.name)
+    leak = (p.current_decay + m.current_decay_offset).astype(np.float64)
+    u_low, u_high = (_steady(a * (1 << m.input_shift), leak, max_steps) for a in (a_low, a_high))
+    b_low, b_high = bias_range(network, p)
+    v_low = _steady(np.minimum(u_low + b_low, 0), p.membrane_decay.astype(np.float64), max_steps)
+    v_low = np.minimum(v_low, p.initial_v)
+    if p.role == "spiking":
+        # After the comparison a membrane is at most at its threshold, unless several spikes'
+        # worth of input were cut to max_spikes; then the sum below still holds at saturation.
+        top = np.maximum((p.threshold << m.threshold_shift).astype(np.float64), p.initial_v)
+        v_high = top + np.maximum(u_high + b_high, 0)
+        if p.reset in ("subtract", "subtract_delayed"):
+            v_high = np.maximum(v_high, _steady(np.maximum(u_high + b_high, 0),
+                                                p.membrane_decay.astype(np.float64), max_steps))
+    else:
+        v_high = np.maximum(_steady(np.maximum(u_high + b_high, 0),
+                                    p.membrane_decay.astype(np.float64), max_steps), p.initial_v)
+    proved = _gate(network, p, (a_low, a_high), (u_low, u_high), (b_low, b_high), accept, found)
+    proved = _gate_analog(network, p, v_low, v_high, accept, found) and proved
+    saturates = (v_low < -m.v_limit) | (v_high > m.v_limit)
+    limit = float(m.v_limit)
+    return Bounds(p.name, _int(a_low), _int(a_high), _int(u_low), _int(u_high),
+                  _int(np.clip(v_low, -limit, limit)), _int(np.clip(v_high, -limit, limit)),
+                  int(np.count_nonzero(saturates)), proved)
+
+
+def _steady(a_step: Float64, leak: Float64, max_steps: int | None) -> Float64:
+    """The limit of x = x * (4096 - leak) / 4096 + a_step; rounding toward zero only shrinks it."""
+    bounded = a_step * 4096.0 / np.maximum(leak, 1.0)
+    unbounded = np.where(a_step == 0, 0.0, a_step * (np.inf if max_steps is None else max_steps))
+    with np.errstate(invalid="ignore"):
+        return np.where(leak > 0, bounded, np.where(a_step == 0, 0.0, unbounded))
+
+
+def _gate(network: QuantizedNetwork, p: QuantizedPopulation, a: tuple[Float64, Float64],
+          u: tuple[Float64, Float64], bias: tuple[Float64, Float64], accept: bool,
+          found: Diagnostics) -> bool:
+    m, s = network.target.machine, network.target.synapse
+    checks = (
+        ("sum of a step's input", np.maximum(np.abs(a[0]), np.abs(a[1])), s.accumulator_max),
+        ("current", np.maximum(np.abs(u[0]), np.abs(u[1])), m.u_limit),
+        ("current and bias", np.maximum(np.abs(u[0] + bias[0]), np.abs(u[1] + bias[1])),
+         m.v_limit),
+    )
+    proved = True
+    for what, worst, limit in checks:
+        over = np.flatnonzero(worst > limit)
+        if len(over):
+            proved = False
+            _report(p.name, int(over[0]), f"the {what} may overflow", float(worst[over[0]]),
+                    limit, len(over), accept, found)
+    return proved
+
+
+def _gate_analog(network: QuantizedNetwork, p: QuantizedPopulation, v_low: Float64,
+                 v_high: Float64, accept: bool, found: Diagnostics) -> bool:
+    """A neuron that is read must neither saturate nor reach the threshold it does not have."""
+    if p.role != "analog":
+        return True
+    m = network.target.machine
+    limit = min(m.v_limit, network.target.neuron.threshold_max << m.threshold_shift)
+    worst = np.maximum(np.abs(v_low), np.abs(v_high))
+    over = np.flatnonzero(worst > limit)
+    if not len(over):
+        return True
+    _report(p.name, int(over[0]), "the membrane that is read may leave its range",
+            float(worst[over[0]]), limit, len(over), accept, found)
+    return False
+
+
+def _report(name: str, neuron: int, message: str, got: float, limit: int, count: int,
+            accept: bool, found: Diagnostics) -> None:
+    found.add("W402" if accept else "E402", f"{name}[{neuron}]", message,
+              got=f"{got:.0f} ({count} neurons)", limit=limit,
+              hint="" if accept else "a lower threshold register, fewer payload levels, "
+              "--max-steps for integrators, or accept it with --accept-bounds")
+
+
+def _int(values: Float64) -> IntArray:
+    """Integers of possibly infinite bounds, at the ends of int64's safe range."""
+    return np.clip(values, -(2.0 ** 62), 2.0 ** 62).astype(np.int64)

@@ -1,0 +1,382 @@
+"""``partition``: neurons onto cores, in sequential blocks as large as every limit allows.
+
+Each population is cut into ranges of its flat order. How many output axons a neuron needs depends
+on how many blocks its targets are cut into, so populations are cut from the last to the first,
+and again where a later cut made them send to more blocks than their core has output axons for.
+The last block of a population joins a core that has room for it. Nothing is random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neurocompile.diagnostics import Diagnostics, fail
+from neurocompile.ir.base import IntArray
+from neurocompile.ir.mapping import CoreUse, Mapping, Slice
+from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation
+from neurocompile.ir.target import CoreLimits
+from neurocompile.passes.footprint import Block, Counts, Footprint, max_delay
+
+MAX_ROUNDS = 64
+"""Cuts of a recurrent network before giving up; two or three are usual."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Cut populations into blocks and give each block a core.
+
+    neurons_per_core
+        At most so many neurons a core, below the target's own limit.
+    """
+
+    neurons_per_core: int | None = None
+
+    def run(self, quantized: QuantizedNetwork) -> Mapping:
+        """A mapping within every limit of the target.
+
+        Raises :class:`CompileError` with E520 to E527: everything no partition could satisfy, at
+        once; or that more cores are needed than the target has.
+        """
+        if self.neurons_per_core is not None and self.neurons_per_core < 1:
+            raise fail("E526", "--neurons-per-core", "a core holds at least one neuron",
+                       got=self.neurons_per_core, limit="1")
+        network = _Network(quantized, self.neurons_per_core)
+        found = Diagnostics()
+        _check_delays(quantized, found)
+        for population in network.populations.values():
+            _check_alone(population, network, found)
+        n_cores = quantized.target.chip.cores * quantized.target.chip.chips
+        lower_bound = core_lower_bound(quantized)
+        if lower_bound > n_cores:
+            _too_many(quantized, f"at least {lower_bound}", found)
+        found.raise_if_errors()
+        _cut_all(network)
+        cores = _fill_cores(network)
+        if len(cores) > n_cores:
+            _too_many(quantized, str(len(cores)), found)
+            found.raise_if_errors()
+        return _mapping(quantized, cores)
+
+
+def core_lower_bound(quantized: QuantizedNetwork) -> int:
+    """No partition uses fewer cores: the largest ceil(total / limit) over all limits of a core.
+
+    Totals leave out what depends on the partition (indices, words filled up, axons to several
+    cores), so that the bound holds for every partition.
+    """
+    network = _Network(quantized, None)
+    core, populations = quantized.target.core, network.populations.values()
+    input_axons = output_axons = memory_bits = 0
+    for print_ in network.footprints:
+        source = quantized.population(print_.projection.source)
+        sent = print_.fan_out(source.n)
+        reaching = int(np.count_nonzero(sent))
+        input_axons += reaching * print_.axons_per_source
+        output_axons += reaching * network.slots if source.role != "source" else 0
+        memory_bits += _least_bits(print_, int(sent.sum()))
+    totals = (
+        (sum(p.n for p in populations), core.neurons),
+        (input_axons, core.input_axons), (output_axons, core.output_axons),
+        (memory_bits, core.synapse_memory_bits),
+        (_n_distinct([p.configurations for p in populations]), core.neuron_configurations),
+        (_n_distinct([p.thresholds for p in populations]), core.threshold_configurations),
+    )
+    return max((-(-total // limit) for total, limit in totals if limit), default=0)
+
+
+def _least_bits(print_: Footprint, n_synapses: int) -> int:
+    if print_.encoding == "conv":
+        return print_.transform.n_parameters * print_.weight_bits
+    return n_synapses * print_.synapse_bits
+
+
+def _n_distinct(parts: list[IntArray]) -> int:
+    return len(np.unique(np.concatenate(parts))) if parts else 0
+
+
+class _Population:
+    """A population on the chip: what is known of its neurons, and how it is cut now."""
+
+    def __init__(self, quantized: QuantizedPopulation, configurations: IntArray):
+        self.name = quantized.name
+        self.n = quantized.n
+        self.configurations = configurations
+        self.thresholds = quantized.threshold
+        self.inputs: list[Footprint] = []
+        self.outputs: list[Footprint] = []
+        self.fan_out: Counts = np.zeros(self.n, np.int64)
+        self.blocks: list[Block] | None = None
+
+
+class _Network:
+    """The populations on the chip and the projections into them."""
+
+    def __init__(self, quantized: QuantizedNetwork, neurons_per_core: int | None):
+        self.target = quantized.target.name
+        self.limits = quantized.target.core
+        self.slots = self.limits.axon_slots_per_connection
+        asked = [n for n in (self.limits.neurons, neurons_per_core) if n]
+        self.neurons_limit = min(asked, default=0)
+        self.footprints = [Footprint(p, quantized) for p in quantized.projections]
+        sizes = {p.name: p.n for p in quantized.populations}
+        rules: dict[tuple[object, ...], int] = {}
+        self.populations: dict[str, _Population] = {}
+        for p in quantized.populations:
+            if p.role == "source":
+                continue  # fed by the host: on no core
+            rule = rules.setdefault((p.reset, p.compare, p.max_spikes), len(rules))
+            codes = (rule * 8192 + p.current_decay) * 8192 + p.membrane_decay  # each <= 4096
+            self.populations[p.name] = _Population(p, codes)
+        # Per projection: destination blocks of each source neuron, now and at most so far.
+        self.sends: dict[str, Counts] = {}
+        self.most_sent: dict[str, Counts] = {}
+        for print_ in self.footprints:
+            projection = print_.projection
+            self.populations[projection.target].inputs.append(print_)
+            source = self.populations.get(projection.source)
+            if source is not None:
+                source.outputs.append(print_)
+                sent = print_.fan_out(sizes[projection.source])
+                source.fan_out = source.fan_out + sent
+                self.most_sent[projection.name] = (sent > 0).astype(np.int64)
+
+    def output_axons(self, population: _Population, sends: dict[str, Counts]) -> Counts:
+        """Output axons of each neuron, shape (n,): one for each projection and core it reaches."""
+        total = np.zeros(population.n, np.int64)
+        for print_ in population.outputs:
+            total += sends[print_.projection.name]
+        return total * self.slots
+
+
+def _check_delays(quantized: QuantizedNetwork, found: Diagnostics) -> None:
+    limit = quantized.target.synapse.delay_max
+    for projection in quantized.projections:
+        delay = max_delay(projection)
+        if delay > limit:
+            found.add("E524", projection.name, "synapses are later than the target allows",
+                      got=f"{delay} steps", limit=f"{quantized.target.name}.delay_max = {limit}",
+                      hint="use a larger dt, or shorter delays")
+
+
+def _check_alone(population: _Population, network: _Network, found: Diagnostics) -> None:
+    """What a neuron needs on a core of its own, against every limit."""
+    axons: Counts = np.zeros(1, np.int64)
+    bits: Counts = np.zeros(1, np.int64)
+    for print_ in population.inputs:
+        axons = axons + print_.lone_axons() * print_.axons_per_source
+        bits = bits + print_.lone_bits()
+    sent = network.output_axons(population, network.most_sent)
+    limits = network.limits
+    for code, need, field_name, what, hint in (
+        ("E520", axons, "input_axons", "input axons",
+         "reduce the fan-in, or split the population into two that are summed"),
+        ("E521", bits, "synapse_memory_bits", "bits of synaptic memory",
+         "use fewer weight bits or a smaller fan-in"),
+        ("E522", sent, "output_axons", "output axons", "reduce the projections it has"),
+        ("E523", population.fan_out, "fan_out", "outgoing synapses",
+         "reduce the fan-out, or use a target without this limit"),
+    ):
+        limit = getattr(limits, field_name)
+        over = np.broadcast_to(need, (population.n,)) > limit
+        if limit and over.any():
+            n_over = int(over.sum())
+            noun = "neuron needs" if n_over == 1 else "neurons each need"
+            found.add(code, population.name,
+                      f"{n_over} {noun} more {what} than a core of {network.target} has",
+                      got=int(need.max()), limit=f"{network.target}.{field_name} = {limit}",
+                      hint=hint)
+
+
+def _too_many(quantized: QuantizedNetwork, got: str, found: Diagnostics) -> None:
+    chip = quantized.target.chip
+    found.add("E525", "network", "it needs more cores than the target has", got=got,
+              limit=f"{chip.cores * chip.chips} = {chip.chips} chips of {chip.cores} cores",
+              hint="use fewer weight bits, a smaller network or a larger target")
+
+
+def _cut_all(network: _Network) -> None:
+    """Cut every population, until the output axons of all blocks fit the cut of their targets."""
+    limit = network.limits.output_axons
+    for _ in range(MAX_ROUNDS):
+        changed = False
+        found = Diagnostics()
+        for population in reversed(network.populations.values()):
+            sent = network.output_axons(population, network.most_sent)
+            if limit and int(sent.max(initial=0)) > limit:
+                found.add("E522", population.name, "a neuron sends to more cores than it may",
+                          got=int(sent.max()), limit=f"{network.target}.output_axons = {limit}",
+                          hint="reduce the fan-out of the population")
+                continue
+            if population.blocks is not None and _sent_fits(population.blocks, sent, limit):
+                continue
+            population.blocks = _cut(population, network, sent)
+            _note_destinations(population, network)
+            changed = True
+        found.raise_if_errors()
+        if not changed:
+            return
+    raise fail("E527", "network", "cutting populations smaller kept raising their output axons",
+               got=f"{MAX_ROUNDS} rounds", hint="lower --neurons-per-core")
+
+
+def _sent_fits(blocks: list[Block], sent: Counts, limit: int) -> bool:
+    if not limit or not blocks:
+        return True
+    totals = np.add.reduceat(sent, [block.start for block in blocks])
+    return bool(totals.max() <= limit)
+
+
+def _note_destinations(population: _Population, network: _Network) -> None:
+    for print_ in population.inputs:
+        name = print_.projection.name
+        source = network.populations.get(print_.projection.source)
+        if source is None:
+            continue
+        now = print_.destinations(population.blocks or [], source.n)
+        network.sends[name] = now
+        # Kept at its largest: needs only grow from round to round, so that the rounds end.
+        network.most_sent[name] = np.maximum(network.most_sent[name], now)
+
+
+def _cut(population: _Population, network: _Network, sent: Counts) -> list[Block]:
+    """Blocks in order, each as large as every limit allows."""
+    limits = network.limits
+    before = np.concatenate([[0], np.cumsum(sent)])
+    distinct = [(_previous(codes), limit) for codes, limit in (
+        (population.configurations, limits.neuron_configurations),
+        (population.thresholds, limits.threshold_configurations)) if limit]
+    blocks: list[Block] = []
+    start, guess = 0, network.neurons_limit or population.n
+    while start < population.n:
+        stop = min(population.n, start + (network.neurons_limit or population.n))
+        for previous, limit in distinct:
+            stop = _distinct_stop(previous, start, stop, limit)
+        if limits.output_axons:
+            room = before[start] + limits.output_axons
+            stop = min(stop, int(np.searchsorted(before, room, side="right")) - 1)
+        stop = _largest(start, stop, guess, _fits(population, start, limits))
+        blocks.append(Block(start, stop))
+        start, guess = stop, stop - start
+    return blocks
+
+
+def _previous(codes: IntArray) -> IntArray:
+    """Index of the last earlier neuron with the same code, -1 where there is none."""
+    order = np.argsort(codes, kind="stable")
+    previous = np.full(len(codes), -1, np.int64)
+    same = codes[order][1:] == codes[order][:-1]
+    previous[order[1:][same]] = order[:-1][same]
+    return previous
+
+
+def _distinct_stop(previous: IntArray, start: int, stop: int, limit: int) -> int:
+    """The largest stop for which start..stop has at most ``limit`` distinct codes."""
+    first_seen = np.flatnonzero(previous[start:stop] < start)
+    return stop if len(first_seen) <= limit else start + int(first_seen[limit])
+
+
+def _fits(population: _Population, start: int, limits: CoreLimits) -> Callable[[int], bool]:
+    def fits(stop: int) -> bool:
+        axons, bits = _demand(population, Block(start, stop))
+        return ((not limits.input_axons or axons <= limits.input_axons)
+                and (not limits.synapse_memory_bits or bits <= limits.synapse_memory_bits))
+    return fits
+
+
+def _demand(population: _Population, block: Block) -> tuple[int, int]:
+    axons = bits = 0
+    for print_ in population.inputs:
+        more_axons, more_bits = print_.demand(block)
+        axons, bits = axons + more_axons, bits + more_bits
+    return axons, bits
+
+
+def _largest(start: int, stop: int, guess: int, fits: Callable[[int], bool]) -> int:
+    """The largest end in (start, stop] that fits, by doubling steps away from ``guess`` neurons
+    and then halving. A single neuron fits (checked before); what fits stays so when smaller."""
+    good, bad = start + 1, stop + 1
+    probe, step = min(max(start + guess, good), stop), 1
+    while good + 1 < bad:
+        if fits(probe):
+            good, probe = probe, min(probe + step, stop)
+        else:
+            bad, probe = probe, max(probe - step, start + 1)
+        step *= 2
+        if not good < probe < bad:
+            probe = (good + bad) // 2
+    return good
+
+
+@dataclass
+class _Core:
+    """A core as it fills. ``use``: neurons, input axons, output axons, synaptic memory in bits."""
+
+    use: Counts
+    configurations: set[int]
+    thresholds: set[int]
+    max_fan_out: int
+    blocks: list[tuple[str, Block]] = field(default_factory=list)
+
+
+def _fill_cores(network: _Network) -> list[_Core]:
+    """A core for each block; the last block of a population joins the first that has room."""
+    cores: list[_Core] = []
+    limits = np.array([network.neurons_limit, network.limits.input_axons,
+                       network.limits.output_axons, network.limits.synapse_memory_bits])
+    for population in network.populations.values():
+        blocks, own = population.blocks or [], len(cores)
+        sent = network.output_axons(population, network.sends)
+        for block in blocks:
+            core = _as_core(population, block, sent)
+            host = None
+            if block is blocks[-1]:
+                host = _host(core, cores[:own], limits, network.limits)
+            if host is None:
+                cores.append(core)
+            else:
+                host.use = host.use + core.use
+                host.configurations |= core.configurations
+                host.thresholds |= core.thresholds
+                host.max_fan_out = max(host.max_fan_out, core.max_fan_out)
+                host.blocks += core.blocks
+    return cores
+
+
+def _as_core(population: _Population, block: Block, sent: Counts) -> _Core:
+    span = slice(block.start, block.stop)
+    axons, bits = _demand(population, block)
+    return _Core(
+        use=np.array([block.n, axons, int(sent[span].sum()), bits], np.int64),
+        configurations=set(np.unique(population.configurations[span]).tolist()),
+        thresholds=set(np.unique(population.thresholds[span]).tolist()),
+        max_fan_out=int(population.fan_out[span].max()),
+        blocks=[(population.name, block)])
+
+
+def _host(core: _Core, cores: list[_Core], limits: Counts, core_limits: CoreLimits) -> _Core | None:
+    if not cores:
+        return None
+    room = (np.stack([c.use for c in cores]) + core.use <= limits) | (limits == 0)
+    for index in np.flatnonzero(room.all(axis=1)):
+        host = cores[index]
+        n_configurations = len(host.configurations | core.configurations)
+        n_thresholds = len(host.thresholds | core.thresholds)
+        if (n_configurations <= (core_limits.neuron_configurations or n_configurations)
+                and n_thresholds <= (core_limits.threshold_configurations or n_thresholds)):
+            return host
+    return None
+
+
+def _mapping(quantized: QuantizedNetwork, cores: list[_Core]) -> Mapping:
+    slices = tuple(Slice(name, number, np.arange(block.start, block.stop))
+                   for number, core in enumerate(cores) for name, block in core.blocks)
+    use = tuple(
+        CoreUse(core=number, neurons=int(core.use[0]), input_axons=int(core.use[1]),
+                output_axons=int(core.use[2]), synapse_memory_bits=int(core.use[3]),
+                neuron_configurations=len(core.configurations),
+                threshold_configurations=len(core.thresholds), max_fan_out=core.max_fan_out)
+        for number, core in enumerate(cores))
+    return Mapping(quantized, quantized.target, slices, use)

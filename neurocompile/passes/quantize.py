@@ -1,0 +1,538 @@
+"""Post-training quantization: float rows onto the target's integer formats.
+
+Per population one integer threshold is searched; it fixes how many integer units make one float
+unit (``scale``, per neuron, because thresholds and gains differ), and with it every weight,
+bias and exponent. Method and error bounds: docs/numerics.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.diagnostics import Diagnostics
+from neurocompile.fixedpoint import Rounding
+from neurocompile.ir.base import FloatArray, IntArray
+from neurocompile.ir.discrete import DiscreteBias
+from neurocompile.ir.quantized import (
+    FixedPoint,
+    QuantizationError,
+    QuantizedDrive,
+    QuantizedInput,
+    QuantizedNetwork,
+    QuantizedPopulation,
+    QuantizedProjection,
+    ScheduledNetwork,
+    ScheduledPopulation,
+    ScheduledProjection,
+)
+from neurocompile.ir.ranges import linear_range
+from neurocompile.ir.target import TargetSpec
+from neurocompile.ir.transforms import Conv, Dense, Linear, Sparse, to_sparse
+from neurocompile.passes.bounds import prove_bounds
+from neurocompile.passes.compose import scale_rows
+from neurocompile.passes.schedule import register_bias
+
+Float64 = npt.NDArray[np.float64]
+
+_CANDIDATES = 32  # thresholds tried over a factor of two below the largest legal one
+_SAMPLED_WEIGHTS = 1 << 19  # weights looked at for each candidate
+_MAX_UNFOLDED = 1 << 24
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Options of the pass.
+
+    weight_bits
+        Width of weight mantissas, sign included.
+    decay_rounding
+        How decays become multiples of 1/4096.
+    thresholds
+        Population -> threshold register, where it is not to be searched.
+    max_steps
+        The longest run, for neurons whose state has no bound otherwise (integrators without
+        a leak that are read).
+    accept_bounds
+        Accept populations whose range cannot be proved (reported as W402 instead of E402).
+    rates
+        Population -> mean spikes (or payload) a step of each element, from calibration; weights
+        of busy elements then count more. Missing: all count the same.
+    """
+
+    weight_bits: int = 8
+    decay_rounding: Rounding = Rounding.NEAREST
+    thresholds: dict[str, int] = field(default_factory=dict)
+    max_steps: int | None = None
+    accept_bounds: bool = False
+    rates: dict[str, FloatArray] = field(default_factory=dict)
+
+    def run(self, scheduled: ScheduledNetwork) -> QuantizedNetwork:
+        """Raises ``CompileError``: E401 (threshold not above reset), E402 (range not provable),
+        E403 (no legal scale), E404 (bits), E405 (initial membrane), E406 (unfolding)."""
+        network, _ = self.run_with_notes(scheduled)
+        return network
+
+    def run_with_notes(self, scheduled: ScheduledNetwork) -> tuple[QuantizedNetwork, Diagnostics]:
+        """As ``run``, with the warnings found on the way."""
+        found = Diagnostics()
+        target = scheduled.target
+        if self.weight_bits not in target.synapse.weight_bits:
+            found.add("E404", target.name, "the chip has no weights of this width",
+                      got=f"{self.weight_bits} bits", limit="one of " + ", ".join(
+                          map(str, target.synapse.weight_bits)), hint="choose --weight-bits")
+            found.raise_if_errors()
+        for name in sorted(set(self.thresholds) - {p.name for p in scheduled.populations}):
+            found.add("E407", name, "a threshold is given for a population that does not exist",
+                      hint="populations: " + ", ".join(p.name for p in scheduled.populations))
+        inputs = _inputs(scheduled)
+        populations, projections, drives = [], [], []
+        errors: list[QuantizationError] = []
+        for p in scheduled.populations:
+            if p.role == "source":
+                populations.append(_source(p))
+                continue
+            part = _PopulationQuantizer(self, scheduled, p, inputs, found)
+            result = part.run()
+            if result is None:
+                continue
+            populations.append(result)
+            projections += part.projections
+            drives += part.drives
+            errors += part.errors
+        found.raise_if_errors()
+        order = {q.name: i for i, q in enumerate(scheduled.projections)}
+        projections.sort(key=lambda q: order[q.name])
+        network = QuantizedNetwork(scheduled, tuple(populations), tuple(projections),
+                                   tuple(inputs.values()), tuple(drives), (), tuple(errors))
+        bounds = prove_bounds(network, self.max_steps, self.accept_bounds, found)
+        found.raise_if_errors()
+        return replace(network, bounds=bounds), found
+
+
+def _inputs(scheduled: ScheduledNetwork) -> dict[str, QuantizedInput]:
+    inputs = {}
+    on_chip = {p.name for p in scheduled.populations if p.origin == "input"}
+    for name, binding in sorted(scheduled.bindings.items()):
+        if name not in on_chip:
+            continue
+        assert binding.mode in ("spikes", "counts", "graded")
+        assert binding.scale is not None
+        assert binding.maximum is not None
+        assert binding.minimum is not None
+        inputs[name] = QuantizedInput(
+            name, binding.mode, binding.scale,
+            int(np.rint(binding.minimum / binding.scale)),
+            int(np.rint(binding.maximum / binding.scale)))
+    return inputs
+
+
+def _source(p: ScheduledPopulation) -> QuantizedPopulation:
+    none = np.zeros(0, np.int64)
+    return QuantizedPopulation(p.name, p.shape, "source", p.latency, none, none, none, none, none,
+                               none, "gt", "none", p.max_spikes, np.zeros(0), np.zeros(0))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The integers a weight may take: ``step`` << exponent times [low, high]."""
+
+    bits: int
+    signed: bool
+    exponent_min: int
+    exponent_max: int
+
+    @property
+    def high(self) -> int:
+        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
+
+
+def weight_grid(target: TargetSpec, bits: int, signed: bool) -> _Grid:
+    """Formats of a projection. On chips with left-aligned mantissas (Loihi: 8 bits, one more
+    with sign) the low bits that a narrow mantissa lacks count as exponent."""
+    s = target.synapse
+    low_bits = max(0, s.aligned_bits - bits + int(signed)) if s.aligned_bits else 0
+    return _Grid(bits, signed, s.exponent_min + low_bits, s.exponent_max + low_bits)
+
+
+class _PopulationQuantizer:
+    """Everything about one population: its registers, and the weights that reach it."""
+
+    def __init__(self, options: Quantize, scheduled: ScheduledNetwork, p: ScheduledPopulation,
+                 inputs: dict[str, QuantizedInput], found: Diagnostics):
+        self.options = options
+        self.scheduled = scheduled
+        self.p = p
+        self.inputs = inputs
+        self.found = found
+        self.target = scheduled.target
+        self.dynamics = p.dynamics
+        self.projections: list[QuantizedProjection] = []
+        self.drives: list[QuantizedDrive] = []
+        self.errors: list[QuantizationError] = []
+        d = self.dynamics
+        self.spiking = p.role == "spiking"
+        self.gain = np.asarray(d.gain_mem * (d.gain_syn if d.has_synapse else 1.0), np.float64)
+        self.offset = np.asarray(d.reset_value if self.spiking else np.zeros(d.n), np.float64)
+        self.bias = self._bias()
+        self.incoming = [q for q in scheduled.projections if q.target == p.name]
+        self.driven = [h for h in scheduled.host_drives if h.target == p.name]
+
+    def run(self) -> QuantizedPopulation | None:
+        """The population, or None after an error was noted."""
+        registers = self._decays()
+        span = self._span()
+        if span is None or not self._initial_is_legal():
+            return None
+        normalized = [self._normalized(q, span) for q in self.incoming]
+        if any(t is None for t in normalized):
+            return None
+        rows = [t for t in normalized if t is not None]
+        unit = self._search(rows, span, registers)
+        if unit is None:
+            return None
+        scale = unit / span
+        for q, t in zip(self.incoming, rows, strict=True):
+            self._quantize_projection(q, t, unit)
+        self._drive(scale)
+        mantissa, exponent = self._bias_registers(scale)
+        return self._assemble(registers, scale, mantissa, exponent)
+
+    # --- float side ---------------------------------------------------------------------------
+
+    def _bias(self) -> Float64:
+        names = self.scheduled.register_biases.get(self.p.name, ())
+        held: list[DiscreteBias] = [b for b in self.scheduled.discrete.biases if b.name in names]
+        total = register_bias(self.dynamics, held)
+        # Around the reset value: x = v - v_reset decays towards v_leak - v_reset.
+        shifted = total - (1.0 - self.dynamics.mem_decay) * self.offset
+        return np.asarray(shifted, np.float64)
+
+    def _span(self) -> Float64 | None:
+        """Float distance from reset to threshold, per neuron (1 for neurons that are read)."""
+        if not self.spiking:
+            return np.ones(self.dynamics.n)
+        span = np.asarray(self.dynamics.threshold - self.offset, np.float64)
+        bad = np.flatnonzero(span <= 0)
+        if len(bad):
+            self.found.add("E401", f"{self.p.name}[{bad[0]}]", "the threshold does not lie above "
+                           "the reset value: the neuron would fire at every step",
+                           got=f"threshold {self.dynamics.threshold[bad[0]]:g}, reset "
+                               f"{self.offset[bad[0]]:g} ({len(bad)} neurons)",
+                           hint="no chip has such a neuron: correct the network")
+            return None
+        return span
+
+    def _initial_is_legal(self) -> bool:
+        moved = np.any(self.dynamics.initial_v != self.offset)
+        if self.p.role == "analog":
+            moved = np.any(self.dynamics.initial_v != 0)
+        if moved and not self.target.neuron.initial_v:
+            self.found.add("E405", self.p.name, f"{self.target.name} starts every membrane at its "
+                           "reset value", got=f"initial_v = "
+                           f"{self.scheduled.discrete.contract.initial_v}",
+                           hint='set initial_v = "v_reset" if the network allows, or choose '
+                                'another target')
+            return False
+        return True
+
+    def _normalized(self, q: ScheduledProjection, span: Float64) -> Linear | None:
+        """Weights in thresholds: what a spike (payload unit) adds to v / span. Rows scaled."""
+        factor = self.gain / span * q.source_value
+        scaled = scale_rows(_as_float64(q.transform), factor, q.transform.out_shape)
+        if scaled is not None:
+            return scaled
+        if q.transform.n_synapses > _MAX_UNFOLDED:
+            self.found.add("E406", q.name, "neurons of a channel differ, so the kernel cannot be "
+                           "shared, and it is too large to be written out",
+                           got=f"{q.transform.n_synapses} synapses", limit=_MAX_UNFOLDED,
+                           hint="give the neurons of a channel equal r, tau and threshold")
+            return None
+        self.found.add("I406", q.name, "neurons of a channel differ: the kernel is written out",
+                       got=f"{q.transform.n_synapses} synapses")
+        return scale_rows(to_sparse(_as_float64(q.transform)), factor, q.transform.out_shape)
+
+    # --- registers ----------------------------------------------------------------------------
+
+    def _decays(self) -> tuple[IntArray, IntArray]:
+        """(current register, membrane register)."""
+        n, m = self.dynamics.n, self.target.machine
+        top = self.target.neuron.decay_max
+        dv = self._round(4096.0 * (1.0 - self.dynamics.mem_decay))
+        if self.dynamics.has_synapse:
+            du = self._round(4096.0 * (1.0 - self.dynamics.syn_decay)) - m.current_decay_offset
+        else:
+            du = np.full(n, 4096 - m.current_decay_offset)
+        dv, du = np.clip(dv, 0, top), np.clip(du, 0, top)
+        self._note_decay("membrane_decay", 1.0 - self.dynamics.mem_decay, dv / 4096)
+        if self.dynamics.has_synapse:
+            self._note_decay("current_decay", 1.0 - self.dynamics.syn_decay,
+                             (du + m.current_decay_offset) / 4096)
+        return du, dv
+
+    def _round(self, x: FloatArray) -> IntArray:
+        rounded = np.floor(x) if self.options.decay_rounding is Rounding.FLOOR else np.rint(x)
+        return rounded.astype(np.int64)
+
+    def _note_decay(self, quantity: str, wanted: FloatArray, got: FloatArray) -> None:
+        vanished = np.flatnonzero((wanted > 0) & (got == 0))
+        if len(vanished):
+            self.found.add("W409", f"{self.p.name}[{vanished[0]}]",
+                           f"a {quantity.replace('_', ' ')} is below the chip's resolution: "
+                           "nothing decays", got=f"{wanted[vanished[0]]:.2g} a step",
+                           limit="1/8192", hint="use a larger dt")
+        self.errors.append(_error(self.p.name, quantity, wanted, got))
+
+    def _search(self, rows: list[Linear], span: Float64,
+                registers: tuple[IntArray, IntArray]) -> float | None:
+        """Integer units of v that make one span: from the threshold register, or for neurons
+        that are read a free scale. None after an error was noted."""
+        fixed = self.options.thresholds.get(self.p.name)
+        if fixed is not None and self.spiking:
+            return self._unit(fixed, registers)
+        cap = self._largest_unit(rows, span, registers)
+        if cap is None:
+            return None
+        if self.spiking:
+            top = int((cap - self._threshold_margin(registers)) / self._threshold_step())
+            top = min(top, self.target.neuron.threshold_max)
+            if top < 1:
+                self._no_scale(f"the largest legal threshold would be {top}")
+                return None
+            candidates = sorted({max(1, round(top * 2.0 ** (-k / _CANDIDATES)))
+                                 for k in range(_CANDIDATES)}, reverse=True)
+            units = [self._unit(c, registers) for c in candidates]
+        else:
+            units = [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
+        losses = [self._loss(rows, unit) for unit in units]
+        return units[int(np.argmin(losses))]
+
+    def _threshold_step(self) -> int:
+        return 1 << self.target.machine.threshold_shift
+
+    def _threshold_margin(self, registers: tuple[IntArray, IntArray]) -> int:
+        """Units between the register's threshold and the float one.
+
+        A chip that compares with > fires one unit above its threshold. Where the network
+        compares with >=, the float threshold is put on that unit: on the next multiple of the
+        input grid if nothing decays (membranes are multiples of it), else one above.
+        """
+        if self.p.compare in self.target.neuron.compares or self.p.compare == "gt":
+            return 0
+        _, dv = registers
+        on_grid = not self.dynamics.has_synapse and not np.any(dv) and not np.any(self.bias)
+        on_grid = on_grid and not self.driven
+        return 1 << self.target.machine.input_shift if on_grid else 1
+
+    def _unit(self, threshold: int, registers: tuple[IntArray, IntArray]) -> float:
+        return float(threshold * self._threshold_step() + self._threshold_margin(registers))
+
+    def _no_scale(self, got: str) -> None:
+        self.found.add("E403", self.p.name, "no scale keeps its weights, biases and sums within "
+                       f"the formats of {self.target.name}", got=got, limit=">= 1",
+                       hint="smaller weights or fan-in relative to the threshold, fewer payload "
+                            "levels, or another target")
+
+    def _largest_unit(self, rows: list[Linear], span: Float64,
+                      registers: tuple[IntArray, IntArray]) -> float | None:
+        """The largest unit that every format and bound allows (1 % is left for rounding)."""
+        m, s, neuron = self.target.machine, self.target.synapse, self.target.neuron
+        du, dv = registers
+        total = np.zeros(self.dynamics.n)
+        largest_weight = []
+        for q, t in zip(self.incoming, rows, strict=True):
+            low, high = self._source_range(q)
+            least, most = linear_range(t, low, high)
+            total += np.maximum(np.abs(least), np.abs(most))
+            largest_weight.append((t, float(np.abs(t.weight).max(initial=0.0))))
+        bias = np.abs(self.bias / span) + self._drive_span(span)
+        caps = [neuron.threshold_max * float(self._threshold_step()) if self.spiking
+                else float(neuron.threshold_max * self._threshold_step())]
+        in_units = total / (1 << m.input_shift)
+        caps.append(_cap(s.accumulator_max, in_units))
+        leak = np.maximum(du + m.current_decay_offset, 1) / 4096
+        current = total / leak
+        caps.append(_cap(m.u_limit, current))
+        caps.append(_cap(m.v_limit, current + bias))
+        caps.append(_cap(neuron.bias_mantissa_max << neuron.bias_exponent_max, bias))
+        for t, top in largest_weight:
+            grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
+            caps.append(_cap(grid.high << grid.exponent_max,
+                             np.array([top / (1 << m.input_shift)])))
+        if not self.spiking:
+            reach = self._membrane_reach(current + bias, dv)
+            if reach is None:
+                return None
+            top_v = min(m.v_limit, neuron.threshold_max * self._threshold_step() - 1)
+            caps.append(_cap(top_v, reach))
+        return 0.99 * min(caps)
+
+    def _membrane_reach(self, a_step: Float64, dv: IntArray) -> Float64 | None:
+        """How far the membrane of a neuron that is read can get, in spans."""
+        if np.all(dv > 0):
+            return a_step * 4096.0 / dv
+        if self.options.max_steps is not None:
+            return np.where(dv > 0, a_step * 4096.0 / np.maximum(dv, 1),
+                            a_step * self.options.max_steps)
+        self.found.add("E402", self.p.name, "an integrator that is read and does not leak has no "
+                       "bound", hint="state the longest run with --max-steps")
+        return None
+
+    def _drive_span(self, span: Float64) -> Float64:
+        """The largest |bias| the host may load, in spans."""
+        reach = np.zeros(self.dynamics.n)
+        for h in self.driven:
+            low, high = self._drive_limits(h.input)
+            shape = h.transform.in_shape
+            least, most = linear_range(_as_float64(h.transform), np.full(shape, low),
+                                       np.full(shape, high))
+            reach += np.abs(self.gain) / span * np.maximum(np.abs(least), np.abs(most))
+        return reach
+
+    def _drive_limits(self, name: str) -> tuple[float, float]:
+        binding = self.scheduled.bindings[name]
+        assert binding.maximum is not None
+        assert binding.minimum is not None
+        return binding.minimum, binding.maximum
+
+    def _source_range(self, q: ScheduledProjection) -> tuple[Float64, Float64]:
+        shape = q.transform.in_shape
+        if q.source in self.inputs:
+            i = self.inputs[q.source]
+            return np.full(shape, float(i.low)), np.full(shape, float(i.high))
+        source = next(p for p in self.scheduled.populations if p.name == q.source)
+        return np.zeros(shape), np.full(shape, float(source.max_spikes))
+
+    def _loss(self, rows: list[Linear], unit: float) -> float:
+        """Sum over weights of (rounding error)^2 in spans, busy sources counting more."""
+        loss = 0.0
+        for q, t in zip(self.incoming, rows, strict=True):
+            sample, rate = self._sampled(q, t)
+            grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
+            exponent = self._exponent(grid, t, unit)
+            step = (1 << (exponent + self.target.machine.input_shift)) / unit
+            wrong = sample - np.clip(np.rint(sample / step), -grid.high, grid.high) * step
+            loss += float(np.sum(wrong * wrong * rate))
+        return loss
+
+    def _sampled(self, q: ScheduledProjection, t: Linear) -> tuple[Float64, Float64]:
+        """Weights looked at in the search, and how often their source is active."""
+        weight = np.asarray(t.weight, np.float64).reshape(-1)
+        stride = max(1, len(weight) // _SAMPLED_WEIGHTS)
+        rates = self.options.rates.get(q.source)
+        if rates is None or isinstance(t, Conv):
+            return weight[::stride], np.ones(1)
+        columns = t.indices if isinstance(t, Sparse) else np.arange(len(weight)) % len(rates)
+        return weight[::stride], np.asarray(rates, np.float64)[columns[::stride]]
+
+    def _exponent(self, grid: _Grid, t: Linear, unit: float) -> int:
+        """The least exponent with which the largest weight fits."""
+        top = float(np.abs(t.weight).max(initial=0.0)) * unit / (
+            1 << self.target.machine.input_shift)
+        exponent = grid.exponent_min
+        while np.rint(top / (1 << exponent)) > grid.high and exponent < grid.exponent_max:
+            exponent += 1
+        return exponent
+
+    # --- integers -----------------------------------------------------------------------------
+
+    def _quantize_projection(self, q: ScheduledProjection, t: Linear, unit: float) -> None:
+        signed = _is_signed(t)
+        grid = weight_grid(self.target, self.options.weight_bits, signed)
+        exponent = self._exponent(grid, t, unit)
+        step = (1 << (exponent + self.target.machine.input_shift)) / unit
+        exact = np.rint(np.asarray(t.weight, np.float64) / step)
+        clipped = int(np.count_nonzero(np.abs(exact) > grid.high))
+        if clipped:
+            self.found.add("E403", q.name, "weights do not fit at the threshold that was set",
+                           got=f"{clipped} weights above {grid.high} << {grid.exponent_max}",
+                           limit=grid.high, hint="set a lower threshold")
+        mantissa = np.clip(exact, -grid.high, grid.high).astype(np.int16)
+        mode = "mixed" if signed else (
+            "inhibitory" if t.weight.size and float(t.weight.min()) < 0 else "excitatory")
+        self.errors.append(_error(q.name, "weight", np.asarray(t.weight, np.float64),
+                                  mantissa * step))
+        self.projections.append(QuantizedProjection(
+            q.name, q.source, q.target, t.with_weight(mantissa),
+            FixedPoint(self.options.weight_bits, signed, exponent),
+            mode, q.source_delay, q.target_delay))  # type: ignore[arg-type]
+
+    def _bias_registers(self, scale: Float64) -> tuple[IntArray, IntArray]:
+        """The least exponent that holds each bias, and its mantissa."""
+        if self.driven:  # the host loads these registers, constant part included
+            zero = np.zeros(self.dynamics.n, np.int64)
+            return zero, zero.copy()
+        neuron = self.target.neuron
+        mantissa, exponent = to_registers(scale * self.bias, neuron.bias_mantissa_max,
+                                          neuron.bias_exponent_max)
+        self.errors.append(_error(self.p.name, "bias", scale * self.bias,
+                                  np.left_shift(mantissa, exponent)))
+        return mantissa, exponent
+
+    def _drive(self, scale: Float64) -> None:
+        for h in self.driven:
+            low, high = self._drive_limits(h.input)
+            neuron = self.target.neuron
+            self.drives.append(QuantizedDrive(
+                h.input, self.p.name, h.transform, scale * self.gain,
+                scale * self.bias if h is self.driven[0] else np.zeros(self.dynamics.n),
+                low, high, neuron.bias_mantissa_max, neuron.bias_exponent_max))
+
+    def _assemble(self, registers: tuple[IntArray, IntArray], scale: Float64, mantissa: IntArray,
+                  exponent: IntArray) -> QuantizedPopulation:
+        d = self.dynamics
+        step = self._threshold_step()
+        if self.spiking:
+            span = d.threshold - self.offset
+            threshold = np.rint((scale * span - self._threshold_margin(registers)) / step)
+            # Every neuron's scale was derived from one register value: this is exact.
+            self.errors.append(_error(self.p.name, "threshold", scale * span, threshold * step
+                                      + self._threshold_margin(registers)))
+        else:
+            threshold = np.full(d.n, float(self.target.neuron.threshold_max))
+        start = np.rint(scale * (d.initial_v - self.offset)).astype(np.int64)
+        compare = self.p.compare if self.p.compare in self.target.neuron.compares else "gt"
+        return QuantizedPopulation(
+            self.p.name, self.p.shape, self.p.role, self.p.latency, registers[0], registers[1],
+            threshold.astype(np.int64), mantissa, exponent, start, compare, self.p.reset,
+            self.p.max_spikes, scale, self.offset)
+
+
+def to_registers(value: FloatArray, mantissa_max: int,
+                 exponent_max: int) -> tuple[IntArray, IntArray]:
+    """The nearest ``mantissa << exponent`` with the least exponent that holds it; saturates."""
+    value = np.asarray(value, np.float64)
+    exponent = np.zeros(value.shape, np.int64)
+    for e in range(exponent_max):
+        exponent = np.where(np.rint(np.abs(value) / (1 << e)) > mantissa_max, e + 1, exponent)
+    mantissa = np.rint(value / np.left_shift(1, exponent))
+    return np.clip(mantissa, -mantissa_max, mantissa_max).astype(np.int64), exponent
+
+
+def _as_float64(transform: Linear) -> Linear:
+    if transform.weight.dtype == np.float64:
+        return transform
+    return transform.with_weight(transform.weight.astype(np.float64))
+
+
+def _is_signed(transform: Dense | Conv | Sparse) -> bool:
+    """Mixed signs need a sign bit; weights of one sign (or none) take the whole mantissa."""
+    weight = transform.weight
+    return bool(weight.size and float(weight.min()) < 0 < float(weight.max()))
+
+
+def _cap(limit: float, per_unit: FloatArray) -> float:
+    top = float(np.max(per_unit, initial=0.0))
+    return float("inf") if top <= 0 else limit / top
+
+
+def _error(subject: str, quantity: str, wanted: FloatArray,
+           got: FloatArray | IntArray) -> QuantizationError:
+    wrong = np.asarray(got, np.float64) - wanted
+    size = float(np.sqrt(np.mean(np.square(wanted)))) if wanted.size else 0.0
+    rms = float(np.sqrt(np.mean(np.square(wrong)))) if wanted.size else 0.0
+    worst = float(np.max(np.abs(wrong), initial=0.0))
+    return QuantizationError(subject, quantity, rms / size if size else rms,  # type: ignore[arg-type]
+                             worst / size if size else worst)

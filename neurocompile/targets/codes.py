@@ -1,0 +1,51 @@
+"""Codes of targets and mapping (E5xx): code -> (title, explanation)."""
+
+from __future__ import annotations
+
+CODES: dict[str, tuple[str, str]] = {
+    "E501": ("unknown target",
+             "No shipped target has this name. The shipped ones are listed; a chip of your own is "
+             "named by the path of its .toml file."),
+    "E502": ("target file cannot be read",
+             "The path does not exist, is not a regular file, or may not be opened."),
+    "E503": ("target file too large",
+             "A target file is a page or two of text. More than 1 MiB is some other file."),
+    "E504": ("target file is not UTF-8", "TOML files are UTF-8 text."),
+    "E505": ("target file is not TOML", "The text is not valid TOML; the message says where."),
+    "E506": ("unknown key", "Keys that nothing reads are refused: a mistyped limit would "
+                            "otherwise silently not hold."),
+    "E507": ("missing key", "Every limit is stated; 0 says that a chip has no such limit."),
+    "E508": ("wrong type", "The value is not of the kind this key takes (true is not a number)."),
+    "E509": ("number without a source",
+             "Each number is written { value = ..., source = \"key of [citations]\" } or, where "
+             "nobody published it, { value = ..., assumed = \"why\" }."),
+    "E510": ("value out of range", "No chip the executors can run has this value."),
+    "E511": ("unknown name", "The name is none of those the compiler knows for this key."),
+    "E512": ("values contradict each other",
+             "Two or more values of the file cannot be true of one chip, or describe a step the "
+             "executors do not run."),
+    "E513": ("unknown citation", "A source must be a key of the file's [citations] table."),
+    "E520": ("input axons of one neuron",
+             "A single neuron is fed by more axons than a core can receive, so that no partition "
+             "exists."),
+    "E521": ("synaptic memory of one neuron",
+             "The synapses of a single neuron need more memory than a core has."),
+    "E522": ("output axons of one neuron",
+             "A single neuron sends to more cores than a core has output axons."),
+    "E523": ("fan-out", "A neuron has more outgoing synapses than the target allows."),
+    "E524": ("delay", "A synapse is later than the target's largest delay."),
+    "E525": ("too many cores", "The network needs more cores than the target's system has."),
+    "E526": ("option out of range", "neurons_per_core must be at least 1."),
+    "E527": ("output axons do not settle",
+             "Cutting populations smaller, so that their output axons fit, kept raising the number "
+             "of cores others send to."),
+    "E530": ("neuron on no core", "A mapping places each neuron of the chip on exactly one core."),
+    "E531": ("neuron on several cores",
+             "A mapping places each neuron of the chip on exactly one core."),
+    "E532": ("malformed slice",
+             "A slice names a population that is not on the chip, neurons outside it or out of "
+             "order, or a core the target does not have."),
+    "E533": ("limit of a core exceeded", "Recounted from the slices, a core uses more than the "
+                                         "target's limit."),
+    "E534": ("wrong accounting", "What a mapping says a core uses differs from the recount."),
+}
