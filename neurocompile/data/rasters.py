@@ -10,7 +10,7 @@ import numpy as np
 
 from neurocompile.data.problems import from_npz_error, reason
 from neurocompile.diagnostics import fail
-from neurocompile.ir.base import Array
+from neurocompile.ir.base import Array, n_elements
 from neurocompile.ir.raster import Raster
 from neurocompile.npz import NpzError, NpzReader, write_npz
 
@@ -33,7 +33,7 @@ def write_nir_data(path: str | Path, outputs: Mapping[str, Array], *, dt_s: floa
                        limit="no slash, no NUL, not . or ..")
     nodes = {}
     for name, values in outputs.items():
-        flat = values.reshape(*values.shape[:2], -1)
+        flat = values.reshape(*values.shape[:2], n_elements(values.shape[2:]))
         if flat.dtype.kind != "b" and bool(((flat == 0) | (flat == 1)).all()):
             flat = flat.astype(bool)
         nodes[name] = nir.NIRNodeData({observable: nir.TimeGriddedData(flat, dt_s)})

@@ -66,8 +66,8 @@ class Fields:
             return np.zeros(())
         narrow = value.dtype.kind == "f" and value.dtype.itemsize <= 4
         with np.errstate(over="ignore"):  # a longdouble beyond float64 is reported as infinite
-            array: Array = value.astype(np.float32 if narrow else np.float64, copy=False)
-        finite = np.isfinite(array)
+            array: Array = np.asarray(value, np.float32 if narrow else np.float64)
+        finite: Array = np.isfinite(array)
         if not finite.all():
             where = tuple(int(i) for i in np.argwhere(~finite)[0])
             self.add("E113", f"{key} is not finite",

@@ -154,7 +154,7 @@ class _Reader:
         subject = where or "graph"
         nodes = self.member(group, "nodes", subject) if _has(group, "nodes") else None
         if isinstance(nodes, h5py.Group):
-            for name in nodes:
+            for name in _keys(nodes):
                 self.budget.node(shown(joined(where, name)))
                 node = self.node(nodes, name, where, depth)
                 if node is not None:
@@ -192,11 +192,11 @@ class _Reader:
     @staticmethod
     def holds_nodes(group: Any) -> bool:
         return any(group.get(key, getclass=True, getlink=True) is h5py.HardLink
-                   and group.get(key, getclass=True) is h5py.Group for key in group)
+                   and group.get(key, getclass=True) is h5py.Group for key in _keys(group))
 
     def fields(self, group: Any, subject: str) -> dict[str, Value]:
         found: dict[str, Value] = {}
-        for key in sorted(group):
+        for key in sorted(_keys(group)):
             if key == "type" or key in METADATA:
                 continue
             label = joined(subject, key)
@@ -291,6 +291,12 @@ class _Reader:
 def _has(group: Any, key: str) -> bool:
     """Like ``key in group``, which would follow a soft or external link to look."""
     return bool(group.id.links.exists(key.encode()))
+
+
+def _keys(group: Any) -> list[str]:
+    """Names in a group; h5py gives bytes for those that are not UTF-8, here not printable."""
+    return [key.decode("utf8", "surrogateescape") if isinstance(key, bytes) else key
+            for key in group]
 
 
 def _described(data: Any) -> str:

@@ -67,21 +67,26 @@ def _edges(edges: Any, where: str, diagnostics: Diagnostics) -> list[Edge]:
 
 
 def _fields(node: Any, subject: str, diagnostics: Diagnostics) -> dict[str, Value]:
-    values = {f.name: getattr(node, f.name, None) for f in dataclasses.fields(node)
-              if f.name not in _NOT_FIELDS} if dataclasses.is_dataclass(node) else {}
+    names = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
+    values = {key: getattr(node, key, None) for key in names if key not in _NOT_FIELDS}
     kind = type(node).__name__
     if kind == "Input":
-        values["shape"] = (node.input_type or {}).get("input")
+        values["shape"] = _declared(node, "input")
     if kind == "Output":
-        values["shape"] = (node.output_type or {}).get("output")
+        values["shape"] = _declared(node, "output")
     if kind == "Flatten":
-        values["input_type"] = (node.input_type or {}).get("input")
+        values["input_type"] = _declared(node, "input")
     found: dict[str, Value] = {}
     for key, value in values.items():
         read = _value(value, joined(subject, key), diagnostics)
         if read is not None:
             found[key] = read
     return found
+
+
+def _declared(node: Any, end: str) -> Any:
+    types = getattr(node, f"{end}_type", None)
+    return types.get(end) if isinstance(types, dict) else None
 
 
 def _value(value: Any, subject: str, diagnostics: Diagnostics) -> Value | None:

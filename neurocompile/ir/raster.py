@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurocompile.ir.base import Array, IntArray, Node, register
+from neurocompile.ir.base import Array, IntArray, Node, n_elements, register
 
 
 @register
@@ -95,12 +95,12 @@ def raster_from_dense(dense: Mapping[str, Array], dt_s: float) -> Raster:
     for index, values in enumerate(dense.values()):
         if values.dtype.kind not in "biu":
             raise ValueError(f"a raster holds whole numbers, not {values.dtype}")
-        flat = values.reshape(len(values), -1)
+        flat = values.reshape(len(values), n_elements(values.shape[1:]))
         step, neuron = np.nonzero(flat)
         columns.append(np.stack([step, np.full(len(step), index), neuron,
                                  flat[step, neuron].astype(np.int64)]).astype(np.int64))
     events = np.concatenate(columns, axis=1) if columns else np.zeros((4, 0), np.int64)
     events = events[:, np.lexsort((events[2], events[1], events[0]))]
-    sizes = tuple(int(np.prod(v.shape[1:], dtype=np.int64)) for v in dense.values())
+    sizes = tuple(n_elements(v.shape[1:]) for v in dense.values())
     return Raster(names, sizes, events[0], events[1], events[2], events[3],
                   lengths.pop() if lengths else 0, dt_s)

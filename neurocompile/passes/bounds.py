@@ -16,6 +16,7 @@ from neurocompile.ir.base import IntArray
 from neurocompile.ir.quantized import Bounds, QuantizedNetwork, QuantizedPopulation
 from neurocompile.ir.ranges import linear_range
 
+_INT32 = (1 << 31) - 1
 Float64 = npt.NDArray[np.float64]
 
 
@@ -98,10 +99,11 @@ def _prove(network: QuantizedNetwork, p: QuantizedPopulation, max_steps: int | N
 
 def _steady(a_step: Float64, leak: Float64, max_steps: int | None) -> Float64:
     """The limit of x = x * (4096 - leak) / 4096 + a_step; rounding toward zero only shrinks it."""
-    bounded = a_step * 4096.0 / np.maximum(leak, 1.0)
-    unbounded = np.where(a_step == 0, 0.0, a_step * (np.inf if max_steps is None else max_steps))
-    with np.errstate(invalid="ignore"):
-        return np.where(leak > 0, bounded, np.where(a_step == 0, 0.0, unbounded))
+    reach = np.where(leak > 0, 4096.0 / np.maximum(leak, 1.0),
+                     np.inf if max_steps is None else max_steps)
+    result = np.zeros(a_step.shape)
+    np.multiply(a_step, reach, out=result, where=a_step != 0)
+    return result
 
 
 def _gate(network: QuantizedNetwork, p: QuantizedPopulation, a: tuple[Float64, Float64],
@@ -115,6 +117,10 @@ def _gate(network: QuantizedNetwork, p: QuantizedPopulation, a: tuple[Float64, F
          m.v_limit),
     )
     proved = True
+    beyond = float(np.max(checks[0][1], initial=0.0))
+    if beyond > _INT32:
+        _report(p.name, int(np.argmax(checks[0][1])), "the sum of a step's input leaves the "
+                "32 bits of every executor", beyond, _INT32, 1, False, found)
     for what, worst, limit in checks:
         over = np.flatnonzero(worst > limit)
         if len(over):

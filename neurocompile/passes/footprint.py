@@ -107,12 +107,12 @@ class Footprint:
         if isinstance(transform, Dense):
             return np.array([block.n]), np.array([transform.weight.shape[1]])
         if isinstance(transform, Sparse):
-            _, counts = np.unique(_indices(transform, block), return_counts=True)
+            _, counts = _distinct(_indices(transform, block))
         else:
             assert self.conv is not None
             counts, times = self.conv.sizes(block)
             return counts, times
-        return counts.astype(np.int64), np.ones(len(counts), np.int64)
+        return counts, np.ones(len(counts), np.int64)
 
     def lone_axons(self) -> Counts:
         """Source neurons that reach each target neuron, shape (n_target,) or (1,) if all equal."""
@@ -141,7 +141,7 @@ class Footprint:
         assert isinstance(self.transform, Sparse)
         count = np.zeros(n_source, np.int64)
         for block in blocks:
-            count[np.unique(_indices(self.transform, block))] += 1
+            count[_distinct(_indices(self.transform, block))[0]] += 1
         return count
 
     def fan_out(self, n_source: int) -> Counts:
@@ -176,6 +176,13 @@ def max_delay(projection: QuantizedProjection) -> int:
 
 def _indices(transform: Sparse, block: Block) -> IntArray:
     return transform.indices[transform.indptr[block.start]:transform.indptr[block.stop]]
+
+
+def _distinct(values: IntArray) -> tuple[IntArray, Counts]:
+    """The distinct values and how often each occurs (``np.unique`` is ten times slower here)."""
+    ordered = np.sort(values)
+    first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])[:len(ordered)])
+    return ordered[first], np.diff(first, append=len(ordered)).astype(np.int64)
 
 
 @dataclass(frozen=True)

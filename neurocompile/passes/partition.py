@@ -109,6 +109,7 @@ class _Population:
         self.outputs: list[Footprint] = []
         self.fan_out: Counts = np.zeros(self.n, np.int64)
         self.blocks: list[Block] | None = None
+        self.n_recuts = 0
 
 
 class _Network:
@@ -130,9 +131,8 @@ class _Network:
             rule = rules.setdefault((p.reset, p.compare, p.max_spikes), len(rules))
             codes = (rule * 8192 + p.current_decay) * 8192 + p.membrane_decay  # each <= 4096
             self.populations[p.name] = _Population(p, codes)
-        # Per projection: destination blocks of each source neuron, now and at most so far.
+        # Per projection: destination blocks of each source neuron; at least one where it reaches.
         self.sends: dict[str, Counts] = {}
-        self.most_sent: dict[str, Counts] = {}
         for print_ in self.footprints:
             projection = print_.projection
             self.populations[projection.target].inputs.append(print_)
@@ -141,13 +141,13 @@ class _Network:
                 source.outputs.append(print_)
                 sent = print_.fan_out(sizes[projection.source])
                 source.fan_out = source.fan_out + sent
-                self.most_sent[projection.name] = (sent > 0).astype(np.int64)
+                self.sends[projection.name] = (sent > 0).astype(np.int64)
 
-    def output_axons(self, population: _Population, sends: dict[str, Counts]) -> Counts:
+    def output_axons(self, population: _Population) -> Counts:
         """Output axons of each neuron, shape (n,): one for each projection and core it reaches."""
         total = np.zeros(population.n, np.int64)
         for print_ in population.outputs:
-            total += sends[print_.projection.name]
+            total += self.sends[print_.projection.name]
         return total * self.slots
 
 
@@ -168,7 +168,7 @@ def _check_alone(population: _Population, network: _Network, found: Diagnostics)
     for print_ in population.inputs:
         axons = axons + print_.lone_axons() * print_.axons_per_source
         bits = bits + print_.lone_bits()
-    sent = network.output_axons(population, network.most_sent)
+    sent = network.output_axons(population)
     limits = network.limits
     for code, need, field_name, what, hint in (
         ("E520", axons, "input_axons", "input axons",
@@ -204,7 +204,7 @@ def _cut_all(network: _Network) -> None:
         changed = False
         found = Diagnostics()
         for population in reversed(network.populations.values()):
-            sent = network.output_axons(population, network.most_sent)
+            sent = network.output_axons(population)
             if limit and int(sent.max(initial=0)) > limit:
                 found.add("E522", population.name, "a neuron sends to more cores than it may",
                           got=int(sent.max()), limit=f"{network.target}.output_axons = {limit}",
@@ -212,6 +212,8 @@ def _cut_all(network: _Network) -> None:
                 continue
             if population.blocks is not None and _sent_fits(population.blocks, sent, limit):
                 continue
+            if population.blocks is not None:
+                population.n_recuts += 1
             population.blocks = _cut(population, network, sent)
             _note_destinations(population, network)
             changed = True
@@ -231,20 +233,21 @@ def _sent_fits(blocks: list[Block], sent: Counts, limit: int) -> bool:
 
 def _note_destinations(population: _Population, network: _Network) -> None:
     for print_ in population.inputs:
-        name = print_.projection.name
         source = network.populations.get(print_.projection.source)
-        if source is None:
-            continue
-        now = print_.destinations(population.blocks or [], source.n)
-        network.sends[name] = now
-        # Kept at its largest: needs only grow from round to round, so that the rounds end.
-        network.most_sent[name] = np.maximum(network.most_sent[name], now)
+        if source is not None:
+            network.sends[print_.projection.name] = print_.destinations(
+                population.blocks or [], source.n)
 
 
 def _cut(population: _Population, network: _Network, sent: Counts) -> list[Block]:
-    """Blocks in order, each as large as every limit allows."""
+    """Blocks in order, each as large as every limit allows.
+
+    Every recut leaves 1 % more of the output axons free: where blocks end moves with each cut, and
+    with it what a recurrent population sends, so that filling them to the last never settles.
+    """
     limits = network.limits
     before = np.concatenate([[0], np.cumsum(sent)])
+    sent_limit = limits.output_axons * max(100 - population.n_recuts, 1) // 100
     distinct = [(_previous(codes), limit) for codes, limit in (
         (population.configurations, limits.neuron_configurations),
         (population.thresholds, limits.threshold_configurations)) if limit]
@@ -255,8 +258,8 @@ def _cut(population: _Population, network: _Network, sent: Counts) -> list[Block
         for previous, limit in distinct:
             stop = _distinct_stop(previous, start, stop, limit)
         if limits.output_axons:
-            room = before[start] + limits.output_axons
-            stop = min(stop, int(np.searchsorted(before, room, side="right")) - 1)
+            room = int(np.searchsorted(before, before[start] + sent_limit, side="right")) - 1
+            stop = min(stop, max(room, start + 1))
         stop = _largest(start, stop, guess, _fits(population, start, limits))
         blocks.append(Block(start, stop))
         start, guess = stop, stop - start
@@ -328,7 +331,7 @@ def _fill_cores(network: _Network) -> list[_Core]:
                        network.limits.output_axons, network.limits.synapse_memory_bits])
     for population in network.populations.values():
         blocks, own = population.blocks or [], len(cores)
-        sent = network.output_axons(population, network.sends)
+        sent = network.output_axons(population)
         for block in blocks:
             core = _as_core(population, block, sent)
             host = None

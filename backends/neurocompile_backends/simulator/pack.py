@@ -212,7 +212,8 @@ def _logical(p: QuantizedPopulation, chw: Chw) -> Ints:
     """The network's index of each stored neuron."""
     if chw is None:
         return np.arange(p.n)
-    return np.arange(p.n).reshape(chw).transpose(1, 2, 0).reshape(-1)
+    channels_last: Ints = np.arange(p.n).reshape(chw).transpose(1, 2, 0).reshape(-1)
+    return channels_last
 
 
 @dataclass(frozen=True, eq=False)
