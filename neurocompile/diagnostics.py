@@ -42,7 +42,8 @@ class Diagnostic:
             text += f" ({', '.join(facts)})"
         if self.hint:
             text += f"; {self.hint}"
-        return text
+        # Names come from users' files: control characters must not reach a terminal.
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 class CompileError(Exception):

@@ -27,11 +27,13 @@ def shift(x: npt.NDArray[IntT], bits: int, rounding: Rounding) -> npt.NDArray[In
     if bits == 0:
         return x
     if rounding is Rounding.FLOOR:
-        return np.right_shift(x, bits)
+        floored: npt.NDArray[IntT] = np.right_shift(x, bits)
+        return floored
     magnitude = np.abs(x)
     if rounding is Rounding.NEAREST:
         magnitude = magnitude + (1 << (bits - 1))
-    return np.sign(x) * np.right_shift(magnitude, bits)
+    rounded: npt.NDArray[IntT] = np.sign(x) * np.right_shift(magnitude, bits)
+    return rounded
 
 
 def decay(x: npt.NDArray[IntT], amount: npt.NDArray[IntT]) -> npt.NDArray[IntT]:
@@ -49,9 +51,12 @@ def fold(x: npt.NDArray[IntT], bits: int) -> npt.NDArray[IntT]:
     ``fixed_pt`` LIF, see docs/numerics.md).
     """
     half = 1 << (bits - 1)
-    return np.where(x > half, x - 2 * half, np.where(x <= -half, x + 2 * half, x))
+    folded: npt.NDArray[IntT] = np.where(x > half, x - 2 * half,
+                                         np.where(x <= -half, x + 2 * half, x))
+    return folded
 
 
 def saturate(x: npt.NDArray[IntT], limit: int) -> npt.NDArray[IntT]:
     """Clip to [-limit, limit]."""
-    return np.clip(x, -limit, limit)
+    clipped: npt.NDArray[IntT] = np.clip(x, -limit, limit)
+    return clipped

@@ -114,7 +114,7 @@ _PRESETS = (
          "input_gain": "to_nir.py exports r = 1 (decay_input) or r = tau, which NIR's gain reads "
                        "as x / tau or x",
          "if_gain": "IFNode adds x, exported as r = 1 / dt",
-         "compare": "the surrogates' forward is (v - v_threshold >= 0)",
+         "compare": "surrogate.heaviside(v - v_threshold) is 1 at 0",
          "reset": "hard reset to v_reset",
          "max_spikes_per_step": "spikes are binary",
          "layer_latency": "layers are called one after another within a step",
@@ -151,8 +151,9 @@ _PRESETS = (
          "layer_latency": "blocks shift their spikes by one step (delay_shift), as the chip does",
          "initial_v": "voltage_state starts at zero",
          "delay_unit": "slayer's axon delays are in steps"},
-        "State compare: early releases spike at v >= threshold, later ones add threshold_eps so "
-        "that only v > threshold spikes (slayer/neuron/cuba.py). State dt; lava-dl has none."),
+        "State compare: its documentation and published recordings spike at v >= threshold, while "
+        "slayer/neuron/cuba.py adds threshold_eps so that only v > threshold spikes. State dt; "
+        "lava-dl has none."),
 )
 
 PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _PRESETS})

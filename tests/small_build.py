@@ -48,7 +48,7 @@ TARGET = TargetSpec(
     name="toy", revision="1", description="a chip for tests",
     machine=Machine(25, 24, "fold_saturate", 6, 6, 1),
     neuron=NeuronLimits(4095, 131071, 4095, 7, 63, ("zero",), ("gt",), 1, False, False),
-    synapse=SynapseLimits((8,), 0, 7, 1 << 15, 62, ("dense", "sparse")),
+    synapse=SynapseLimits((8,), 0, 7, 1 << 15, 62, 8, ("dense", "sparse")),
     input=InputLimits(("spikes",), 0, False),
     core=CoreLimits(1024, 4096, 4096, 1, 1 << 20, 64, 8, 32, 32, 0),
     chip=ChipLayout(128, 8, 4, 4, 1), phases=("collect", "update", "fire"), edge_latency=1,
@@ -88,8 +88,10 @@ def small_quantized(weight: float = 0.5) -> QuantizedNetwork:
     whole, none, delay = np.zeros(N, np.int64), np.zeros(0, np.int64), np.zeros(1, np.int64)
     scheduled = ScheduledNetwork(
         discrete, TARGET,
-        (ScheduledPopulation("in", (N_IN,), "source", "input", "in", 0),
-         ScheduledPopulation("hidden", (N,), "spiking", "network", "hidden", 1)),
+        (ScheduledPopulation("in", (N_IN,), "source", "input", "in", 0,
+                             discrete.populations[0], "gt", "none", 1),
+         ScheduledPopulation("hidden", (N,), "spiking", "network", "hidden", 1,
+                             discrete.populations[1], "gt", "zero", 1)),
         (ScheduledProjection("in->hidden", "in", "hidden", "in->hidden", dense, delay, delay,
                              1.0, 0),),
         (), {"hidden": ("b",)}, {"in": InputBinding("spikes")})

@@ -1,0 +1,1 @@
+"""Backends of neurocompile, found by the entry points of its distribution."""

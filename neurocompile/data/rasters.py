@@ -49,6 +49,11 @@ def write_raster(path: str | Path, raster: Raster) -> None:
     for index, (name, size) in enumerate(zip(raster.populations, raster.sizes, strict=True)):
         arrays[f"n_{index:06d}_{name}"] = np.array(size)
 
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:
+    """Write an ``.npz``, whole or not at all. Equal arrays give equal bytes. Raises E625."""
     def write(part: Path) -> None:
         with part.open("wb") as file:
             write_npz(file, arrays)
@@ -83,5 +88,6 @@ def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
         write(part)
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise fail("E625", str(path), "cannot be written", got=reason(error)) from error
+    finally:
+        part.unlink(missing_ok=True)

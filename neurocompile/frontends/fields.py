@@ -29,7 +29,8 @@ class Fields:
         self._diagnostics.add(code, shown(self.name), message, got=got, limit=limit, hint=hint)
 
     def shape_error(self, key: str, got: Shape, limit: str) -> None:
-        self.add("E115", f"{key} has the wrong shape", got=got, limit=limit)
+        if key in self.raw.fields:
+            self.add("E115", f"{key} has the wrong shape", got=got, limit=limit)
 
     def report_unused(self) -> None:
         """W105 for every field no importer asked for."""
@@ -49,6 +50,9 @@ class Fields:
     def _array(self, key: str, default: float | None = None) -> Array | None:
         self._used.add(key)
         value = self.raw.fields.get(key)
+        if key in self.raw.lost:
+            self.failed = True
+            return None
         if value is None:
             if default is not None:
                 return np.array(default)
@@ -99,7 +103,8 @@ class Fields:
         if not shapes:
             return None
         if len(set(shapes.values())) > 1 and not self.failed:
-            listed = ", ".join(f"{key} {shape}" for key, shape in sorted(shapes.items()))
+            listed = ", ".join(f"{key.removesuffix('_s')} {shape}"
+                               for key, shape in sorted(shapes.items()))
             self.add("E115", "the parameters have different shapes", got=listed)
         shape = next(iter(shapes.values()))
         if not n_elements(shape):
@@ -111,7 +116,8 @@ class Fields:
         if value.shape == shape:
             return value
         self.reserve(n_elements(shape) * value.dtype.itemsize, "a parameter of the whole shape")
-        return np.broadcast_to(value, shape).copy()
+        full: Array = np.broadcast_to(value, shape).copy()
+        return full
 
     def integers(self, key: str, n: int, *, minimum: int | None = None,
                  broadcast: bool = True) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 
 from neurocompile.diagnostics import Diagnostics
+from neurocompile.frontends.heaps import has_endless_heap
 from neurocompile.frontends.raw import (
     Budget,
     Edge,
@@ -65,6 +66,11 @@ def _is_openable(path: Path, name: str, diagnostics: Diagnostics) -> bool:
         if empty or not h5py.is_hdf5(path):
             diagnostics.add("E102", name, "the file is empty" if empty else "not an HDF5 file",
                             hint="a .nir file is written by nir.write")
+            return False
+        if has_endless_heap(path):
+            diagnostics.add("E102", name, "the HDF5 file is truncated or damaged",
+                            got="a text heap without an end",
+                            hint="write or download the file again")
             return False
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         diagnostics.add("E101", name, "the file cannot be opened", got=_reason(error))
@@ -187,29 +193,35 @@ class _Reader:
         kind = self.kind(group, subject)
         if kind == "NIRGraph":
             return self.graph(group, subject, depth + 1)
-        return RawNode(kind, self.fields(group, subject)) if kind is not None else RawNode(None)
+        node = RawNode(kind)
+        if kind is not None:
+            self.fields(group, subject, node)
+        return node
 
     @staticmethod
     def holds_nodes(group: Any) -> bool:
         return any(group.get(key, getclass=True, getlink=True) is h5py.HardLink
                    and group.get(key, getclass=True) is h5py.Group for key in _keys(group))
 
-    def fields(self, group: Any, subject: str) -> dict[str, Value]:
-        found: dict[str, Value] = {}
+    def fields(self, group: Any, subject: str, node: RawNode) -> None:
         for key in sorted(_keys(group)):
             if key == "type" or key in METADATA:
                 continue
-            label = joined(subject, key)
-            member = self.member(group, key, label)
-            if member is None:
-                continue
-            if not isinstance(member, h5py.Dataset):
-                self.diagnostics.add("E112", shown(label), "a field must be a dataset")
-                continue
-            value = self.value(member, label)
+            before = len(self.diagnostics)
+            value = self.field(group, key, joined(subject, key))
             if value is not None:
-                found[key] = value
-        return found
+                node.fields[key] = value
+            elif len(self.diagnostics) > before:
+                node.lost.add(key)
+
+    def field(self, group: Any, key: str, label: str) -> Value | None:
+        member = self.member(group, key, label)
+        if member is None:
+            return None
+        if not isinstance(member, h5py.Dataset):
+            self.diagnostics.add("E112", shown(label), "a field must be a dataset")
+            return None
+        return self.value(member, label)
 
     def value(self, data: Any, subject: str) -> Value | None:
         """A number array or a text; None if absent (HDF5's empty dataset) or refused."""
@@ -267,15 +279,16 @@ class _Reader:
         if data is None:
             return []
         try:
-            if isinstance(data, h5py.Dataset) and data.shape is not None and not data.size:
+            shape = data.shape if isinstance(data, h5py.Dataset) else None
+            if shape is not None and not n_elements(shape):
                 return []
-            if not isinstance(data, h5py.Dataset) or len(data.shape or ()) != 2 or \
-                    data.shape[1] != 2 or h5py.check_string_dtype(data.dtype) is None:
+            if shape is None or len(shape) != 2 or shape[1] != 2 or \
+                    h5py.check_string_dtype(data.dtype) is None:
                 self.diagnostics.add("E116", shown(where), "'edges' is not a list of name pairs",
                                      got=_described(data), limit="text of shape (n, 2)")
                 return []
-            if data.shape[0] > 16 * self.budget.limits.max_nodes:
-                self.diagnostics.add("E106", shown(where), "too many edges", got=data.shape[0],
+            if shape[0] > 16 * self.budget.limits.max_nodes:
+                self.diagnostics.add("E106", shown(where), "too many edges", got=shape[0],
                                      limit=16 * self.budget.limits.max_nodes)
                 return []
             if not self.is_safe(data, joined(where, "edges")):

@@ -49,7 +49,7 @@ def _graph(graph: Any, where: str, depth: int, budget: Budget,
         elif type(node).__name__ == "NIRGraph":
             raw.nodes[name] = _graph(node, subject, depth + 1, budget, diagnostics)
         else:
-            raw.nodes[name] = RawNode(type(node).__name__, _fields(node, subject, diagnostics))
+            raw.nodes[name] = _node(node, subject, diagnostics)
     raw.edges = _edges(graph.edges, where or "graph", diagnostics)
     raw.edges_lost = len(raw.edges) < len(graph.edges)
     return raw
@@ -66,7 +66,7 @@ def _edges(edges: Any, where: str, diagnostics: Diagnostics) -> list[Edge]:
     return pairs
 
 
-def _fields(node: Any, subject: str, diagnostics: Diagnostics) -> dict[str, Value]:
+def _node(node: Any, subject: str, diagnostics: Diagnostics) -> RawNode:
     names = [f.name for f in dataclasses.fields(node)] if dataclasses.is_dataclass(node) else []
     values = {key: getattr(node, key, None) for key in names if key not in _NOT_FIELDS}
     kind = type(node).__name__
@@ -76,12 +76,14 @@ def _fields(node: Any, subject: str, diagnostics: Diagnostics) -> dict[str, Valu
         values["shape"] = _declared(node, "output")
     if kind == "Flatten":
         values["input_type"] = _declared(node, "input")
-    found: dict[str, Value] = {}
+    raw = RawNode(kind)
     for key, value in values.items():
         read = _value(value, joined(subject, key), diagnostics)
         if read is not None:
-            found[key] = read
-    return found
+            raw.fields[key] = read
+        elif value is not None:
+            raw.lost.add(key)
+    return raw
 
 
 def _declared(node: Any, end: str) -> Any:

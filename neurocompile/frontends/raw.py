@@ -24,10 +24,12 @@ class ReadLimits:
 
 @dataclass
 class RawNode:
-    """A node as written. ``type`` is None if the node could not be read (already reported)."""
+    """A node as written. ``type`` is None if the node could not be read, ``lost`` names the fields
+    that could not (both already reported)."""
 
     type: str | None
     fields: dict[str, Value] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
 
 
 @dataclass

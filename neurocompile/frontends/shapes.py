@@ -41,7 +41,8 @@ def close_open_ends(flat: FlatGraph, nodes: Nodes, diagnostics: Diagnostics) -> 
         if kind == "Output" and top and name not in targets:
             diagnostics.add("E123", shown(name), "the Output has no incoming edge")
         elif name not in sources and name not in targets:
-            diagnostics.add("W104", shown(name), "the node has no edges and is left out")
+            if kind is not None:
+                diagnostics.add("W104", shown(name), "the node has no edges and is left out")
             del flat.nodes[name]
             del nodes[name]
             continue

@@ -134,7 +134,7 @@ def digest(value: Any) -> str:
 
 
 def _dtype(array: Array) -> str:
-    return array.dtype.str.lstrip("<>=|")
+    return str(array.dtype.str).lstrip("<>=|")
 
 
 def _array_to_json(array: Array) -> dict[str, Any]:

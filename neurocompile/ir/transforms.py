@@ -35,7 +35,7 @@ class Dense(Node):
 
     def apply(self, x: Array) -> Array:
         """``x``: (batch, *in_shape) -> (batch, *out_shape)."""
-        flat = x.reshape(len(x), -1) @ self.weight.T.astype(x.dtype, copy=False)
+        flat: Array = x.reshape(len(x), -1) @ self.weight.T.astype(x.dtype, copy=False)
         return flat.reshape(len(x), *self.out_shape)
 
     def with_weight(self, weight: Array) -> Dense:
@@ -142,10 +142,11 @@ class Sparse(Node):
     def apply(self, x: Array) -> Array:
         """``x``: (batch, *in_shape) -> (batch, *out_shape)."""
         flat = x.reshape(len(x), -1)
-        rows = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
-        out = np.zeros((len(x), len(self.indptr) - 1), x.dtype)
         terms = flat[:, self.indices] * self.values.astype(x.dtype, copy=False)
-        np.add.at(out, (slice(None), rows), terms)
+        out = np.zeros((len(x), len(self.indptr) - 1), x.dtype)
+        filled = np.flatnonzero(np.diff(self.indptr))  # reduceat cannot sum nothing
+        if len(filled):
+            out[:, filled] = np.add.reduceat(terms, self.indptr[filled], axis=1)
         return out.reshape(len(x), *self.out_shape)
 
     def with_weight(self, weight: Array) -> Sparse:
@@ -209,7 +210,6 @@ def to_sparse(transform: Linear) -> Sparse:
     if isinstance(transform, Sparse):
         return transform
     if isinstance(transform, Dense):
-        n_out, n_in = transform.weight.shape
         keep = transform.weight != 0
         indptr = np.concatenate([[0], np.cumsum(keep.sum(axis=1))]).astype(np.int64)
         return Sparse(indptr, np.nonzero(keep)[1].astype(np.int64), transform.weight[keep],

@@ -39,7 +39,7 @@ class Choices:
         value = getattr(self.contract, field)
         if value is not None:
             return value
-        options = _options(field)
+        options = options_of(field)
         self.diagnostics.add(
             "E201", subject, f"the contract does not state {field}: {why}",
             limit="one of " + ", ".join(str(o) for o in options) if options else "",
@@ -52,7 +52,8 @@ class Choices:
         return 1.0 if value is None else value  # E200 is raised by discretize
 
 
-def _options(field: str) -> tuple[Any, ...]:
+def options_of(field: str) -> tuple[Any, ...]:
+    """The values a field of the contract may have; empty for numbers."""
     hint = get_type_hints(Contract)[field]
     for part in get_args(hint):
         if get_args(part):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.integer import IntegerRun
@@ -97,7 +98,7 @@ def _state(run: IntegerRun, name: str, sample: int, neuron: int, step: int) -> S
     if step < 0:
         return State(0, 0, None)
 
-    def value(store: dict[str, np.ndarray]) -> int | None:  # type: ignore[type-arg]
+    def value(store: dict[str, npt.NDArray[np.int32]]) -> int | None:
         return int(store[name][sample, step, neuron]) if name in store else None
 
     return State(value(run.s), value(run.u), value(run.v))

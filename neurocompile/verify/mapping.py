@@ -176,7 +176,7 @@ class _Recount:
         ) for core in np.flatnonzero(self.neurons).tolist()}
 
 
-def _distinct_rows(rows: _Ints) -> list[list[int]]:
+def _distinct_rows(rows: IntArray) -> list[list[int]]:
     order = np.lexsort(rows.T[::-1])
     ordered = rows[order]
     new = np.ones(len(rows), bool)

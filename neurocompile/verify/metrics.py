@@ -33,13 +33,14 @@ def van_rossum(a: Trains, b: Trains, tau_steps: float = 10.0) -> float:
         energy += np.square(trace)
     # What the kernel still holds after the last step, summed to infinity.
     energy += np.square(trace) * (keep * keep / (1 - keep * keep))
-    return float(np.mean(np.sqrt(energy / tau_steps)))
+    distance: npt.NDArray[np.float64] = np.sqrt(energy / tau_steps)
+    return float(distance.sum()) / energy.size
 
 
 def rate_error(a: Trains, b: Trains) -> float:
     """Mean absolute difference of spike rates, spikes a step."""
-    return float(np.mean(np.abs(a.sum(axis=1, dtype=np.float64)
-                                - b.sum(axis=1, dtype=np.float64)))) / max(1, a.shape[1])
+    gap = np.abs(a.sum(axis=1, dtype=np.float64) - b.sum(axis=1, dtype=np.float64))
+    return float(np.mean(gap)) / max(1, a.shape[1])
 
 
 def first_difference(a: Trains, b: Trains) -> int | None:
@@ -56,9 +57,11 @@ def decode(output: Trains, how: str = "count") -> npt.NDArray[np.int64]:
     """
     flat = output.reshape(output.shape[0], output.shape[1], -1)
     if how == "count":
-        return np.argmax(flat.sum(axis=1, dtype=np.float64), axis=1)
-    if how == "last":
-        return np.argmax(flat[:, -1], axis=1)
-    if how == "max":
-        return np.argmax(flat.max(axis=1), axis=1)
-    raise ValueError(f"unknown decoding {how!r}: count, last or max")
+        score = flat.sum(axis=1, dtype=np.float64)
+    elif how == "last":
+        score = flat[:, -1].astype(np.float64)
+    elif how == "max":
+        score = flat.max(axis=1).astype(np.float64)
+    else:
+        raise ValueError(f"unknown decoding {how!r}: count, last or max")
+    return np.asarray(np.argmax(score, axis=1), np.int64)

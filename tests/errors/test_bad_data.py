@@ -168,9 +168,10 @@ def test_a_compressed_bomb_is_refused_before_it_is_inflated() -> None:
 def test_an_array_stored_twice_is_refused() -> None:
     buffer = io.BytesIO()
     np.save(buffer, GRID)
-    with zipfile.ZipFile("d.npz", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+    with zipfile.ZipFile("d.npz", "w") as archive:
         archive.writestr("x.npy", buffer.getvalue())
-        archive.writestr("x.npy", buffer.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate"):
+            archive.writestr("x.npy", buffer.getvalue())
     assert codes(failure()) == ["E603"]
 
 
@@ -184,10 +185,13 @@ def test_a_damaged_archive_never_ends_in_a_traceback(
     at = int(where * len(raw))
     raw[at] = value
     path.write_bytes(raw[:at] if cut else raw)
+    found: list[str] = []
     try:
-        assert load_data(path, inputs=PORTS).inputs["in"].values.shape == GRID.shape
+        shape = load_data(path, inputs=PORTS).inputs["in"].values.shape
     except CompileError as error:
-        assert error.diagnostics[0].code in CODES
+        found = codes(error)
+    assert set(found) <= set(CODES)
+    assert found or shape == GRID.shape
 
 
 # ------------------------------------------------------------------ NIRData
@@ -213,7 +217,7 @@ def test_problems_of_several_nodes_are_reported_at_once(golden: Golden) -> None:
     ({"idx": np.array([[-2, -1]])}, "E622"), ({"time": np.array([[0.05, 0]])}, "E622"),
     ({"time": np.array([[-1.0, 0]])}, "E622"), ({"time": np.array([[np.nan, 0]])}, "E622"),
     ({"n_neurons": 4}, "E609"), ({"n_neurons": 0}, "E619"), ({"t_max": 0.0}, "E619"),
-    ({"t_max": np.nan}, "E619"), ({"t_max": 1e12}, "E604"), ({"t_max": 1e308}, "E604"),
+    ({"t_max": np.nan}, "E619"), ({"t_max": 1e12}, "E604"), ({"t_max": 1e308}, "E619"),
     ({"idx": np.array([[0.0, -1.0]])}, "E619"),
 ])
 def test_events_that_fit_nowhere_are_refused(changes: dict[str, Any], code: str) -> None:

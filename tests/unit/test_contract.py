@@ -108,8 +108,8 @@ def options(field: str) -> st.SearchStrategy[object]:
 
 positive = st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False)
 bindings = st.builds(
-    lambda mode, scale, ends: InputBinding(mode, scale, *(ends and (max(ends), min(ends))
-                                                          or (None, None))),
+    lambda mode, scale, ends: InputBinding(mode, scale, *((max(ends), min(ends)) if ends
+                                                          else (None, None))),
     st.sampled_from(["spikes", "counts", "graded", "bias", "encoder"]), st.none() | positive,
     st.none() | st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2))
 contracts = st.builds(

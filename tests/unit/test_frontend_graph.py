@@ -242,7 +242,7 @@ def test_parameters_given_once_hold_for_the_inferred_shape() -> None:
     model = network.population("n").model
     assert isinstance(model, LIF)
     assert np.array_equal(model.tau_s, [0.5, 0.5])
-    assert np.array_equal(model.v_reset, [0.5, 0.5]) is False
+    assert np.array_equal(model.v_reset, [0.0, 0.0])
 
 
 def test_a_weight_with_leading_axes_is_block_diagonal() -> None:

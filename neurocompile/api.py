@@ -1,0 +1,281 @@
+"""The Python API: ``load``, ``compile``, ``simulate``, ``verify``, ``evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.contract import load_contract
+from neurocompile.data import Dataset, Signal
+from neurocompile.data import load_data as _load_data
+from neurocompile.diagnostics import Diagnostic, fail
+from neurocompile.flow import Options, discretize, lower
+from neurocompile.ir.contract import Contract
+from neurocompile.ir.discrete import DiscreteNetwork
+from neurocompile.ir.mapping import Mapping as CoreMapping
+from neurocompile.ir.network import Network, Port
+from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.ir.target import TargetSpec
+from neurocompile.targets import load_target
+from neurocompile.verify.evaluate import Evaluation, grids
+from neurocompile.verify.evaluate import evaluate as _evaluate
+from neurocompile.verify.report import VerificationReport
+
+if TYPE_CHECKING:
+    import nir
+
+Progress = Callable[[int], None]
+Inputs = "str | Path | Dataset | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]"
+
+__all__ = ["Build", "Run", "compile", "evaluate", "load", "load_build", "load_contract",
+           "load_data", "load_target", "simulate", "verify"]
+
+
+@dataclass(frozen=True, eq=False)
+class Build:
+    """A compiled network: every phase down to the mapping, and the notes made on the way."""
+
+    mapping: CoreMapping
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def quantized(self) -> QuantizedNetwork:
+        return self.mapping.quantized
+
+    @property
+    def discrete(self) -> DiscreteNetwork:
+        return self.quantized.scheduled.discrete
+
+    @property
+    def contract(self) -> Contract:
+        return self.discrete.contract
+
+    @property
+    def target(self) -> TargetSpec:
+        return self.quantized.target
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return self.discrete.inputs
+
+    @property
+    def latency(self) -> int:
+        """Steps a run is longer than its input."""
+        return self.quantized.latency
+
+    def save(self, path: str | Path) -> None:
+        """Write the build directory, atomically. Raises ``CompileError`` (E701 to E705)."""
+        from neurocompile.store import write_build
+
+        write_build(path, mapping=self.mapping, contract=self.contract, target=self.target,
+                    diagnostics=self.diagnostics)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a simulation recorded.
+
+    ``outputs[node]``: [sample, step, *shape]; spikes of a step, or membranes of outputs that do
+    not spike (integers on a chip). ``probes["POP:v"]``: the same layout. A run of a build lasts
+    the input's steps and ``latency`` more; population p's step 0 is at ``latencies[p]``.
+    """
+
+    outputs: dict[str, npt.NDArray[Any]]
+    probes: dict[str, npt.NDArray[Any]]
+    latency: int
+    latencies: dict[str, int] = field(default_factory=dict)
+    dt_s: float = 0.0
+
+    def aligned(self, name: str) -> npt.NDArray[Any]:
+        """An output or probe in the network's own steps, the latency taken off."""
+        values = self.outputs[name] if name in self.outputs else self.probes[name]
+        start = self.latencies.get(name, 0)
+        stop = values.shape[1] - (self.latency - start)
+        return values[:, start:stop]
+
+    def save(self, path: str | Path) -> None:
+        """Write ``RUN.npz``: outputs and probes under their names, ``latency`` in steps, the
+        latency of each array as ``NAME:latency``, and ``dt``. Written whole or not at all; raises
+        E625 where it cannot be."""
+        from neurocompile.data.rasters import write_arrays
+
+        arrays: dict[str, npt.NDArray[Any]] = {**self.outputs, **self.probes}
+        for name, steps in self.latencies.items():
+            arrays[f"{name}:latency"] = np.array(steps)
+        arrays["latency"], arrays["dt"] = np.array(self.latency), np.array(self.dt_s)
+        write_arrays(path, arrays)
+
+
+def load(source: str | Path | nir.NIRGraph) -> Network:
+    """Read a network: a ``.nir`` file or a ``nir.NIRGraph``. Raises ``CompileError``."""
+    network, _ = load_with_notes(source)
+    return network
+
+
+def load_with_notes(source: str | Path | nir.NIRGraph) -> tuple[Network, tuple[Diagnostic, ...]]:
+    """As ``load``, with the warnings."""
+    from neurocompile.frontends.nir import load_nir
+
+    return load_nir(source)
+
+
+def load_build(path: str | Path) -> Build:
+    """Read a build directory; verifies every digest. Raises ``CompileError`` (E7xx)."""
+    from neurocompile.store import read_build
+
+    stored = read_build(path)
+    if stored.mapping is None:
+        raise fail("E717", str(path), "the build holds no mapping onto cores",
+                   hint="compile again")
+    return Build(stored.mapping, stored.diagnostics)
+
+
+def load_data(path: str | Path, network: Network | Build, *, steps: int | None = None,
+              encode: str | None = None, dt_s: float | None = None, seed: int = 0) -> Dataset:
+    """Read a data file for the inputs of a network. Raises ``CompileError`` (E6xx)."""
+    return _load_data(path, inputs=network.inputs, steps=steps, encode=encode, dt_s=dt_s,
+                      seed=seed)
+
+
+def compile(
+        source: str | Path | nir.NIRGraph | Network, target: str | Path | TargetSpec, *,
+        contract: str | Path | Contract | None = None, dt_s: float | None = None,
+        calibrate: Dataset | None = None, options: Options | None = None) -> Build:
+    """Compile a network for a target.
+
+    ``contract``: a preset, a TOML file or a ``Contract``. ``calibrate``: data whose ranges and
+    firing rates guide quantization. Raises ``CompileError`` with every finding.
+    """
+    notes: tuple[Diagnostic, ...] = ()
+    if not isinstance(source, Network):
+        source, notes = load_with_notes(source)
+    if not isinstance(target, TargetSpec):
+        target = load_target(target)
+    agreed = load_contract(contract if contract is not None else Contract(), dt_s=dt_s)
+    mapping, more = lower(source, agreed, target, options or Options(), calibrate)
+    return Build(mapping, (*notes, *more))
+
+
+def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: int | None = None,
+             contract: str | Path | Contract | None = None, dt_s: float | None = None,
+             probes: Sequence[str] = (), backend: str = "simulator",
+             progress: Progress | None = None) -> Run:
+    """Run a network: a ``Build`` in integers, anything else as the float reference.
+
+    ``inputs``: a ``Dataset``, a data file, an array [sample, step, *shape] (single input) or a
+    dict of them. ``probes``: "POP:v", "POP:u" or "POP:s". Raises ``CompileError``.
+    """
+    if isinstance(model, Network):
+        model = discretize(model, load_contract(contract if contract is not None else Contract(),
+                                                dt_s=dt_s))
+    data = as_dataset(inputs, model.inputs, steps)
+    if isinstance(model, Build):
+        return _simulate_build(model, data, probes, backend, progress)
+    return _simulate_float(model, data, probes, progress)
+
+
+def verify(build: Build, inputs: Any, *, steps: int | None = None,
+           backends: Sequence[str] = ("reference", "simulator"),
+           progress: Progress | None = None) -> tuple[VerificationReport, ...]:
+    """Compare backends with the first one in u, v and s of every population at every step."""
+    from neurocompile.verify.run import verify as run_verify
+
+    return run_verify(build.mapping, as_dataset(inputs, build.inputs, steps), backends, progress)
+
+
+def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str | None = None,
+             decode: str = "count", explain_samples: int = 8, backend: str = "simulator",
+             progress: Progress | None = None) -> Evaluation:
+    """Accuracy and spike trains of the float against the quantized network."""
+    from neurocompile.backend import load_backend
+
+    return _evaluate(build.quantized, as_dataset(data, build.inputs, steps),
+                     load_backend(backend).run, output=output, decode=decode,
+                     explain_samples=explain_samples, progress=progress)
+
+
+def as_dataset(inputs: Any, ports: tuple[Port, ...], steps: int | None = None) -> Dataset:
+    """Whatever a caller holds as a ``Dataset``: arrays are [sample, step, *shape]."""
+    if isinstance(inputs, Dataset):
+        return inputs
+    if isinstance(inputs, (str, Path)):
+        return _load_data(inputs, inputs=ports, steps=steps)
+    if not isinstance(inputs, Mapping):
+        inputs = {ports[0].name: inputs} if len(ports) == 1 else {"": inputs}
+    missing = sorted({p.name for p in ports} - set(inputs))
+    unknown = sorted(set(inputs) - {p.name for p in ports})
+    if missing or unknown:
+        raise fail("E640", "inputs", "arrays do not match the network's inputs",
+                   got=", ".join(map(repr, sorted(inputs))),
+                   limit=", ".join(repr(p.name) for p in ports),
+                   hint="pass a dict with one array for each input")
+    signals = {}
+    for port in ports:
+        values = np.asarray(inputs[port.name])
+        if values.shape[2:] != port.shape:
+            raise fail("E640", port.name, "the array has another shape than the input",
+                       got=list(values.shape), limit=["sample", "step", *port.shape],
+                       hint="arrays are [sample, step, *shape]")
+        signals[port.name] = Signal(values)
+    return Dataset(signals, None, None)
+
+
+def parse_probe(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """("POP", "v") from "POP:v". Raises ``CompileError`` (E643)."""
+    population, _, quantity = text.rpartition(":")
+    if population in names and quantity in ("s", "u", "v"):
+        return population, quantity
+    raise fail("E643", text, "there is no such probe", limit="POP:s, POP:u or POP:v with POP one "
+               "of " + ", ".join(sorted(names)), hint="neurocompile inspect lists populations")
+
+
+def _simulate_float(network: DiscreteNetwork, data: Dataset, probes: Sequence[str],
+                    progress: Progress | None) -> Run:
+    from neurocompile.reference.floating import run_float
+
+    wanted = [parse_probe(p, [q.name for q in network.populations if q.role != "source"])
+              for p in probes]
+    run = run_float(network, grids(data), data.n_steps, progress=progress,
+                    record=tuple(p for p, q in wanted if q == "s"),
+                    probe_u=tuple(p for p, q in wanted if q == "u"),
+                    probe_v=tuple(p for p, q in wanted if q == "v"))
+    shapes = {p.name: p.shape for p in network.populations}
+    stores = {"s": run.output, "u": run.u, "v": run.v}
+    outputs = {port.name: _reshaped(run.output[port.population], port.shape)
+               for port in network.outputs}
+    probed = {f"{p}:{q}": _reshaped(stores[q][p], shapes[p]) for p, q in wanted}
+    return Run(outputs, probed, 0, dict.fromkeys([*outputs, *probed], 0), network.dt_s)
+
+
+def _simulate_build(build: Build, data: Dataset, probes: Sequence[str], backend: str,
+                    progress: Progress | None) -> Run:
+    from neurocompile.backend import load_backend
+    from neurocompile.reference.encode import encode_inputs
+    from neurocompile.reference.integer import Probes
+
+    network = build.quantized
+    wanted = [parse_probe(p, [q.name for q in network.populations if q.role != "source"])
+              for p in probes]
+    outputs = [port.population for port in build.discrete.outputs]
+    asked = Probes(tuple(sorted({*outputs, *(p for p, q in wanted if q == "s")})),
+                   tuple(p for p, q in wanted if q == "u"), tuple(p for p, q in wanted if q == "v"))
+    encoded = encode_inputs(network, grids(data), data.n_steps)
+    run = load_backend(backend).run(network, encoded, asked, progress=progress)
+    stores = {"s": run.s, "u": run.u, "v": run.v}
+    latency = {p.name: p.latency for p in network.populations}
+    shapes = {p.name: p.shape for p in network.populations}
+    arrays = {port.name: _reshaped(run.s[port.population], port.shape)
+              for port in build.discrete.outputs}
+    probed = {f"{p}:{q}": _reshaped(stores[q][p], shapes[p]) for p, q in wanted}
+    latencies = {port.name: latency[port.population] for port in build.discrete.outputs}
+    latencies |= {f"{p}:{q}": latency[p] for p, q in wanted}
+    return Run(arrays, probed, build.latency, latencies, build.discrete.dt_s)
+
+
+def _reshaped(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    return values.reshape(*values.shape[:2], *shape)

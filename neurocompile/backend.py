@@ -1,0 +1,84 @@
+"""What a backend is, and how one is found.
+
+A backend is an object named by an entry point of the group ``neurocompile.backends``. It runs
+quantized networks bit for bit as the integer reference does; ``verify`` compares them. Backends
+that emit files for hardware add to this protocol, see docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.diagnostics import Diagnostic, fail
+from neurocompile.ir.mapping import Mapping as CoreMapping
+from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.reference.encode import EncodedInput
+from neurocompile.reference.floating import Progress
+from neurocompile.reference.integer import IntegerRun, Probes, run_integer
+
+GROUP = "neurocompile.backends"
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """``run`` must record exactly what ``probes`` asks for, [sample, chip step, neuron]."""
+
+    name: str
+
+    def check(self, mapping: CoreMapping) -> list[Diagnostic]:
+        """Everything this backend cannot do with the network; empty if it can run it."""
+        ...
+
+    def run(self, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+            teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
+            progress: Progress | None = None) -> IntegerRun:
+        """Run all samples from cleared state."""
+        ...
+
+
+class ReferenceBackend:
+    """The integer reference, built in: what the others are compared with."""
+
+    name = "reference"
+
+    def check(self, mapping: CoreMapping) -> list[Diagnostic]:  # noqa: ARG002
+        return []
+
+    def run(self, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+            teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
+            progress: Progress | None = None) -> IntegerRun:
+        return run_integer(network, encoded, probes, teacher=teacher, progress=progress)
+
+
+def available() -> tuple[str, ...]:
+    """Names of all backends that are installed, the reference first."""
+    return ("reference", *sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def load_backend(name: str) -> Backend:
+    """A backend by name. Raises ``CompileError``: E801 (no such backend), E802 (it does not
+    load: its distribution is named)."""
+    if name == "reference":
+        return ReferenceBackend()
+    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    if not points:
+        raise fail("E801", name, "there is no such backend", limit="one of " +
+                   ", ".join(available()), hint="install the package that provides it")
+    try:
+        backend = points[0].load()
+    except Exception as error:  # whatever a broken plug-in raises, its user must learn whose it is
+        raise fail("E802", name, "this backend does not load", got=f"{type(error).__name__}: "
+                   f"{error}", hint=f"reinstall {_distribution(points[0])}") from error
+    if not isinstance(backend, Backend):
+        raise fail("E802", name, "this entry point is no backend", got=type(backend).__name__,
+                   hint=f"report it to the authors of {_distribution(points[0])}")
+    return backend
+
+
+def _distribution(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value

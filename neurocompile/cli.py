@@ -1,0 +1,411 @@
+"""The command line. Exit status 0 means success and nothing else does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from neurocompile import __version__
+from neurocompile.diagnostics import CompileError, Diagnostic, fail
+
+if TYPE_CHECKING:
+    from neurocompile.data import Dataset
+    from neurocompile.ir.contract import Contract
+    from neurocompile.ir.network import Port
+
+app = typer.Typer(name="neurocompile", no_args_is_help=True, add_completion=False,
+                  pretty_exceptions_enable=False, rich_markup_mode=None,
+                  help="Compile trained spiking neural networks to chips.")
+targets_app = typer.Typer(help="The chips that are known, every number with its source.",
+                          invoke_without_command=True)
+app.add_typer(targets_app, name="targets")
+contract_app = typer.Typer(help="The discretization contracts of training tools.",
+                           invoke_without_command=True)
+app.add_typer(contract_app, name="contract")
+
+# Tables in files and pipes need no folding to 80 columns.
+out = Console(width=None if sys.stdout.isatty() else 120)
+err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+
+Json = Annotated[bool, typer.Option("--json", help="Print facts as one JSON document.")]
+Target = Annotated[str, typer.Option("--target", "-t", help="A target's name or a .toml file.")]
+Dt = Annotated[float | None, typer.Option("--dt", help="Seconds a step.")]
+ContractOption = Annotated[str | None, typer.Option(
+    "--contract", "-c", help="A preset (see `neurocompile contract`) or a .toml file.")]
+Steps = Annotated[int | None, typer.Option("--steps", help="Steps of data without a step axis.")]
+Encode = Annotated[str | None, typer.Option(
+    "--encode", help="constant, rate, latency or delta: how values become steps.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of random encodings.")]
+Samples = Annotated[int | None, typer.Option("--samples", help="Only the first N samples.")]
+InputMode = Annotated[str | None, typer.Option(
+    "--input-mode", help="spikes, counts, graded, bias or encoder, for every input.")]
+InputMax = Annotated[float | None, typer.Option(
+    "--input-max", help="The largest value an input will have.")]
+Threshold = Annotated[list[str] | None, typer.Option(
+    "--threshold", metavar="POP=N", help="Fix a population's threshold register.")]
+
+
+@contextmanager
+def reporting(as_json: bool) -> Iterator[None]:
+    """Turns a CompileError into its findings and exit status 1."""
+    try:
+        yield
+    except CompileError as error:
+        _print_findings(error.diagnostics, as_json)
+        raise typer.Exit(1) from None
+    except MemoryError:
+        found = Diagnostic("E901", "memory", "the machine has too little memory for this",
+                           hint="fewer --samples, or fewer probes")
+        _print_findings([found], as_json)
+        raise typer.Exit(1) from None
+
+
+def _print_findings(diagnostics: Any, as_json: bool) -> None:
+    from neurocompile.report.tables import show_diagnostics
+
+    if as_json:
+        print(json.dumps({"ok": False, "diagnostics": [d.to_dict() for d in diagnostics]}))
+    else:
+        show_diagnostics(err, diagnostics)
+
+
+def _emit(facts: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    if as_json:
+        print(json.dumps({"ok": True, **facts}))
+    else:
+        show()
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error, on terminals only."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _contract(name: str | None, dt_s: float | None, mode: str | None,
+              maximum: float | None) -> Contract:
+    from neurocompile.contract import load_contract
+    from neurocompile.ir.contract import Contract, InputBinding
+
+    contract = load_contract(name if name is not None else Contract(), dt_s=dt_s)
+    if mode is None and maximum is None:
+        return contract
+    options = ("spikes", "counts", "graded", "bias", "encoder")
+    if mode is not None and mode not in options:
+        raise fail("E205", "--input-mode", "there is no such input mode", got=mode,
+                   limit="one of " + ", ".join(options))
+    inputs = dict(contract.inputs)
+    if mode is not None:
+        inputs.setdefault("*", InputBinding(mode))  # type: ignore[arg-type]
+    for key, binding in inputs.items():
+        inputs[key] = InputBinding(
+            mode or binding.mode, binding.scale,  # type: ignore[arg-type]
+            binding.maximum if maximum is None else maximum, binding.minimum)
+    return replace(contract, inputs=inputs)
+
+
+def _thresholds(texts: list[str] | None) -> dict[str, int]:
+    parsed = {}
+    for text in texts or []:
+        name, _, value = text.rpartition("=")
+        if not name or not value.isdigit() or int(value) < 1:
+            raise fail("E206", "--threshold", "not of the form POP=N", got=text,
+                       limit="N a whole number of at least 1")
+        parsed[name] = int(value)
+    return parsed
+
+
+def _is_build(path: Path) -> bool:
+    return path.is_dir()
+
+
+def _data(path: Path, inputs: tuple[Port, ...], steps: int | None, encode: str | None,
+          seed: int, dt_s: float | None, samples: int | None) -> Dataset:
+    from neurocompile.data import load_data
+    from neurocompile.report.tables import show_diagnostics
+
+    if samples is not None and samples < 1:
+        raise fail("E639", "--samples", "not a number of samples", got=samples, limit=">= 1")
+    data = load_data(path, inputs=inputs, steps=steps, encode=encode, dt_s=dt_s, seed=seed)
+    show_diagnostics(err, data.diagnostics)
+    return data if samples is None else data.samples(0, samples)
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+          ) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(target: Target = "loihi1", as_json: Json = False) -> None:
+    """Compile, verify and evaluate an embedded trained network on real samples."""
+    with reporting(as_json):
+        from neurocompile.demo.run import run_demo
+
+        if not run_demo(target, as_json, out, progress):
+            raise typer.Exit(1)
+
+
+@app.command()
+def check(model: Path, target: Target, contract: ContractOption = None, dt: Dt = None,
+          input_mode: InputMode = None, input_max: InputMax = None,
+          weight_bits: Annotated[int, typer.Option(help="Width of weights.")] = 8,
+          as_json: Json = False) -> None:
+    """Every violation of MODEL on the target at once."""
+    with reporting(as_json):
+        from neurocompile import flow
+        from neurocompile.api import load_with_notes
+        from neurocompile.report.tables import show_diagnostics
+        from neurocompile.targets import load_target
+
+        spec = load_target(target)
+        agreed = _contract(contract, dt, input_mode, input_max)
+        network, notes = load_with_notes(model)
+        found = (*notes, *flow.check(network, agreed, spec, flow.Options(weight_bits=weight_bits)))
+        if any(d.is_error for d in found):
+            raise CompileError(found)
+        _emit({"diagnostics": [d.to_dict() for d in found]}, as_json,
+              lambda: show_diagnostics(out, found))
+        if not as_json:
+            out.print(f"{model.name} fits {spec.name}", markup=False, highlight=False)
+
+
+@app.command()
+def inspect(path: Annotated[Path, typer.Argument(metavar="MODEL|BUILD")],
+            as_json: Json = False) -> None:
+    """What a network file or a build directory holds."""
+    with reporting(as_json):
+        from neurocompile import facts
+        from neurocompile.api import load_build, load_with_notes
+        from neurocompile.report import tables
+
+        if _is_build(path):
+            built = facts.build_facts(load_build(path))
+            _emit(built, as_json, lambda: tables.show_build(out, built))
+            return
+        network, notes = load_with_notes(path)
+        known = {**facts.network_facts(network), "diagnostics": [d.to_dict() for d in notes]}
+        _emit(known, as_json, lambda: tables.show_network(out, known))
+        if not as_json:
+            tables.show_diagnostics(err, notes)
+
+
+@app.command("compile")
+def compile_(model: Path, target: Target,
+             output: Annotated[Path, typer.Option("--output", "-o", metavar="BUILD")],
+             dt: Dt = None, contract: ContractOption = None,
+             calibrate: Annotated[Path | None, typer.Option(
+                 help="Data whose ranges and rates guide quantization.")] = None,
+             steps: Steps = None, encode: Encode = None, seed: Seed = 0,
+             input_mode: InputMode = None, input_max: InputMax = None,
+             weight_bits: Annotated[int, typer.Option(help="Width of weights.")] = 8,
+             decay_rounding: Annotated[str, typer.Option(help="nearest or floor.")] = "nearest",
+             threshold: Threshold = None,
+             max_steps: Annotated[int | None, typer.Option(
+                 help="The longest run, where a bound depends on it.")] = None,
+             accept_bounds: Annotated[bool, typer.Option(
+                 help="Accept ranges that cannot be proved.")] = False,
+             neurons_per_core: Annotated[int | None, typer.Option(
+                 help="At most this many neurons a core.")] = None,
+             as_json: Json = False) -> None:
+    """Compile MODEL for a target into the directory BUILD."""
+    with reporting(as_json):
+        from neurocompile import api, facts, flow
+        from neurocompile.fixedpoint import Rounding
+        from neurocompile.report import tables
+        from neurocompile.targets import load_target
+
+        if decay_rounding not in ("nearest", "floor"):
+            raise fail("E207", "--decay-rounding", "there is no such rounding",
+                       got=decay_rounding, limit="nearest or floor")
+        spec = load_target(target)
+        agreed = _contract(contract, dt, input_mode, input_max)
+        network, notes = api.load_with_notes(model)
+        data = None if calibrate is None else _data(
+            calibrate, network.inputs, steps, encode, seed, agreed.dt_s, None)
+        options = flow.Options(weight_bits, Rounding(decay_rounding), _thresholds(threshold),
+                               max_steps, accept_bounds, neurons_per_core)
+        build = api.compile(network, spec, contract=agreed, calibrate=data, options=options)
+        build = replace(build, diagnostics=(*notes, *build.diagnostics))
+        build.save(output)
+        known = facts.build_facts(build)
+        _emit({**known, "path": str(output)}, as_json, lambda: tables.show_build(out, known))
+        if not as_json:
+            tables.show_diagnostics(err, build.diagnostics)
+
+
+@app.command()
+def simulate(path: Annotated[Path, typer.Argument(metavar="MODEL|BUILD")],
+             data: Annotated[Path, typer.Option("--input", "-i", metavar="DATA")],
+             output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN.npz")],
+             steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
+             probe: Annotated[list[str] | None, typer.Option(
+                 metavar="POP:v", help="Also record s, u or v of a population.")] = None,
+             contract: ContractOption = None, dt: Dt = None,
+             backend: Annotated[str, typer.Option(help="What runs a BUILD.")] = "simulator",
+             as_json: Json = False) -> None:
+    """Run a network file in float, or a BUILD in integers, and write what it did."""
+    with reporting(as_json):
+        from neurocompile import api, facts, flow
+        from neurocompile.report import tables
+
+        model: Any
+        if _is_build(path):
+            model = api.load_build(path)
+            dt_s = model.discrete.dt_s
+        else:
+            model = flow.discretize(api.load(path), _contract(contract, dt, None, None))
+            dt_s = model.dt_s
+        loaded = _data(data, model.inputs, steps, encode, seed, dt_s, samples)
+        in_samples = _is_build(path) and backend != "reference"
+        with progress("simulating", loaded.n_samples if in_samples else loaded.n_steps) as tick:
+            run = api.simulate(model, loaded, probes=probe or (), backend=backend, progress=tick)
+        run.save(output)
+        known = facts.run_facts(run)
+        _emit({"path": str(output), **known}, as_json,
+              lambda: tables.show_run(out, str(output), known))
+
+
+@app.command()
+def verify(build: Annotated[Path, typer.Argument(metavar="BUILD")],
+           data: Annotated[Path, typer.Option("--input", "-i", metavar="DATA")],
+           backends: Annotated[str, typer.Option(
+               help="Comma-separated; the first is the reference.")] = "reference,simulator",
+           steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
+           as_json: Json = False) -> None:
+    """Compare backends in every state of every neuron at every step."""
+    with reporting(as_json):
+        from neurocompile import api
+        from neurocompile.report.tables import show_verification
+
+        built = api.load_build(build)
+        loaded = _data(data, built.inputs, steps, encode, seed, built.discrete.dt_s, samples)
+        names = [name.strip() for name in backends.split(",") if name.strip()]
+        with progress("verifying", loaded.n_samples) as tick:
+            reports = api.verify(built, loaded, backends=names, progress=tick)
+        passed = all(report.passed for report in reports)
+        for report in reports:
+            if not as_json:
+                show_verification(out, report.to_dict())
+                if report.first_divergence is not None:
+                    out.print(f"first divergence: {report.first_divergence}", markup=False,
+                              highlight=False, soft_wrap=True)
+        if as_json:
+            print(json.dumps({"ok": passed, "reports": [r.to_dict() for r in reports]}))
+        if not passed:
+            raise typer.Exit(1)
+
+
+@app.command()
+def evaluate(build: Annotated[Path, typer.Argument(metavar="BUILD")],
+             data: Annotated[Path, typer.Option("--data", "-d", metavar="DATA")],
+             steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
+             output: Annotated[str | None, typer.Option(help="The output that is decoded.")] = None,
+             decode: Annotated[str, typer.Option(help="count, last or max.")] = "count",
+             explain: Annotated[int, typer.Option(
+                 help="Samples the causes are looked for on.")] = 8,
+             backend: Annotated[str, typer.Option(help="What runs the integers.")] = "simulator",
+             as_json: Json = False) -> None:
+    """Accuracy and spike trains of the float against the quantized network."""
+    with reporting(as_json):
+        from neurocompile import api
+        from neurocompile.report.tables import show_evaluation
+
+        if decode not in ("count", "last", "max"):
+            raise fail("E644", "--decode", "there is no such decoding", got=decode,
+                       limit="count, last or max")
+        built = api.load_build(build)
+        loaded = _data(data, built.inputs, steps, encode, seed, built.discrete.dt_s, samples)
+        with progress("evaluating", loaded.n_samples) as tick:
+            result = api.evaluate(built, loaded, output=output, decode=decode,
+                                  explain_samples=max(0, explain), backend=backend, progress=tick)
+        known = result.to_dict()
+        _emit(known, as_json, lambda: show_evaluation(out, known))
+
+
+@targets_app.callback()
+def _targets(context: typer.Context, as_json: Json = False) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    with reporting(as_json):
+        from neurocompile.facts import target_facts
+        from neurocompile.report.tables import show_targets
+        from neurocompile.targets import available, load_target
+
+        rows = [target_facts(load_target(name)) for name in available()]
+        _emit({"targets": rows}, as_json, lambda: show_targets(out, rows))
+
+
+@targets_app.command("show")
+def show_target(target: Annotated[str, typer.Argument(metavar="T")],
+                as_json: Json = False) -> None:
+    """Every number of a target with its source."""
+    with reporting(as_json):
+        from neurocompile.facts import target_facts
+        from neurocompile.report import tables
+        from neurocompile.targets import load_target
+
+        known = target_facts(load_target(target))
+        _emit(known, as_json, lambda: tables.show_target(out, known))
+
+
+@contract_app.callback()
+def _contracts(context: typer.Context, as_json: Json = False) -> None:
+    if context.invoked_subcommand is not None:
+        return
+    from neurocompile.facts import contract_facts
+    from neurocompile.presets import PRESETS
+    from neurocompile.report.tables import table
+
+    known = {name: {**contract_facts(p.contract), "note": p.note} for name, p in PRESETS.items()}
+    _emit({"presets": known}, as_json, lambda: out.print(table("presets", ("name", "note"), [
+        (name, p.note) for name, p in PRESETS.items()])))
+
+
+@contract_app.command("show")
+def show_contract(contract: Annotated[str, typer.Argument(metavar="PRESET|FILE")],
+                  as_json: Json = False) -> None:
+    """A contract as a TOML file to start from."""
+    with reporting(as_json):
+        from neurocompile.contract import contract_to_toml, load_contract
+        from neurocompile.facts import contract_facts
+
+        loaded = load_contract(contract)
+        _emit(contract_facts(loaded), as_json,
+              lambda: print(contract_to_toml(loaded), end=""))
+
+
+def main() -> None:
+    """Entry point of the ``neurocompile`` command."""
+    try:
+        app()
+    except BrokenPipeError:  # the reader of a pipe went away
+        sys.stderr.close()
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

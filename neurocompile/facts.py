@@ -1,0 +1,167 @@
+"""What can be said of networks, builds and targets, as plain data (``--json`` prints it)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurocompile.ir.base import n_elements
+from neurocompile.ir.network import Network, Projection
+from neurocompile.ir.transforms import Conv, Dense, Sparse
+
+if TYPE_CHECKING:
+    from neurocompile.api import Build, Run
+    from neurocompile.ir.quantized import QuantizedNetwork
+    from neurocompile.ir.target import TargetSpec
+
+Facts = dict[str, Any]
+
+
+def network_facts(network: Network) -> Facts:
+    """Populations and projections of a network as its file describes them."""
+    return {
+        "provenance": dict(network.provenance),
+        "digest": network.digest(),
+        "inputs": [{"name": p.name, "shape": list(p.shape)} for p in network.inputs],
+        "outputs": [{"name": p.name, "shape": list(p.shape), "population": p.population}
+                    for p in network.outputs],
+        "populations": [{"name": p.name, "model": type(p.model).__name__, "shape": list(p.shape),
+                         "neurons": n_elements(p.shape)}
+                        for p in network.populations if type(p.model).__name__ != "Source"],
+        "projections": [_projection(q) for q in network.projections],
+        "biases": [{"name": b.name, "target": b.target, "recurrent": b.recurrent}
+                   for b in network.biases],
+        "neurons": sum(n_elements(p.shape) for p in network.populations
+                       if type(p.model).__name__ != "Source"),
+        "parameters": sum(op.n_parameters for op in {id(op): op for q in network.projections
+                                                     for op in q.ops
+                                                     if isinstance(op, (Dense, Conv, Sparse))
+                                                     }.values()),
+    }
+
+
+def _projection(q: Projection) -> Facts:
+    linear = [op for op in q.ops if isinstance(op, (Dense, Conv, Sparse))]
+    return {"name": q.name, "source": q.source, "target": q.target, "recurrent": q.recurrent,
+            "via": list(q.via), "operations": [type(op).__name__.lower() for op in q.ops],
+            "parameters": sum(op.n_parameters for op in linear)}
+
+
+def build_facts(build: Build) -> Facts:
+    """A compiled network: what the chip gets, how exact it is, what was noted."""
+    network = build.quantized
+    return {
+        "target": network.target.name, "target_revision": network.target.revision,
+        "digest": build.mapping.digest(),
+        "latency_steps": build.latency,
+        "contract": contract_facts(build.contract),
+        "inputs": [_input(build, name) for name in sorted(network.scheduled.bindings)],
+        "outputs": [{"name": p.name, "shape": list(p.shape), "population": p.population}
+                    for p in build.discrete.outputs],
+        "populations": [_population(network, p.name) for p in network.populations
+                        if p.role != "source"],
+        "projections": [{"name": q.name, "source": q.source, "target": q.target,
+                         "kind": type(q.transform).__name__.lower(),
+                         "parameters": q.transform.n_parameters,
+                         "synapses": q.transform.n_synapses,
+                         "weight_bits": q.format.bits, "exponent": q.format.exponent,
+                         "sign_mode": q.sign_mode, "delay_steps": _delays(q),
+                         "weight_error": _error(network, q.name, "weight")}
+                        for q in network.projections],
+        "delays": [{"projection": d.projection, "delays": d.n_delays, "rounded": d.n_rounded,
+                    "max_error_s": d.max_error_s, "rms_error_s": d.rms_error_s,
+                    "collisions": d.n_collisions} for d in build.discrete.delay_errors],
+        "cores": mapping_facts(build),
+        "diagnostics": [d.to_dict() for d in build.diagnostics],
+    }
+
+
+def contract_facts(contract: Any) -> Facts:
+    """Every field of a contract, inputs as nested tables."""
+    from dataclasses import fields
+
+    facts = {f.name: getattr(contract, f.name) for f in fields(contract) if f.name != "inputs"}
+    facts["inputs"] = {name: {f.name: getattr(b, f.name) for f in fields(b)}
+                       for name, b in sorted(contract.inputs.items())}
+    return facts
+
+
+def _input(build: Build, name: str) -> Facts:
+    b = build.quantized.scheduled.bindings[name]
+    shape = next(p.shape for p in build.inputs if p.name == name)
+    return {"name": name, "shape": list(shape), "mode": b.mode, "scale": b.scale,
+            "minimum": b.minimum, "maximum": b.maximum}
+
+
+def _population(network: QuantizedNetwork, name: str) -> Facts:
+    p = network.population(name)
+    bounds = next(b for b in network.bounds if b.population == name)
+    origin = next(s.origin for s in network.scheduled.populations if s.name == name)
+    return {
+        "name": name, "origin": origin, "role": p.role, "shape": list(p.shape), "neurons": p.n,
+        "latency_steps": p.latency,
+        "threshold": _range(p.threshold), "membrane_decay": _range(p.membrane_decay),
+        "current_decay": _range(p.current_decay), "bias": _range(p.bias),
+        "units_per_float": [float(p.scale.min()), float(p.scale.max())] if p.n else [],
+        "input_bound": [int(bounds.a_low.min()), int(bounds.a_high.max())],
+        "current_bound": [int(bounds.u_low.min()), int(bounds.u_high.max())],
+        "membrane_bound": [int(bounds.v_low.min()), int(bounds.v_high.max())],
+        "membranes_that_may_saturate": bounds.v_saturates, "proved": bounds.proved,
+        "decay_error": _error(network, name, "membrane_decay"),
+    }
+
+
+def _range(values: Any) -> list[int]:
+    return [int(np.min(values)), int(np.max(values))] if len(values) else []
+
+
+def _delays(q: Any) -> list[int]:
+    return [int(q.source_delay.min() + q.target_delay.min()),
+            int(q.source_delay.max() + q.target_delay.max())]
+
+
+def _error(network: QuantizedNetwork, subject: str, quantity: str) -> float | None:
+    return next((e.relative_rms for e in network.errors
+                 if e.subject == subject and e.quantity == quantity), None)
+
+
+def mapping_facts(build: Build) -> Facts:
+    """Cores used, against the lower bound, and the fullest core for each limit."""
+    from neurocompile.passes.partition import core_lower_bound
+
+    use = build.mapping.use
+    limits = build.target.core
+    names = ("neurons", "input_axons", "output_axons", "synapse_memory_bits",
+             "neuron_configurations", "threshold_configurations")
+    bound = core_lower_bound(build.quantized)
+    return {
+        "used": len(use), "lower_bound": bound, "of": build.target.chip.cores,
+        "ratio_to_bound": len(use) / bound if bound else None,
+        "fullest": {name: {"used": max((getattr(u, name) for u in use), default=0),
+                           "limit": getattr(limits, name)} for name in names},
+    }
+
+
+def run_facts(run: Run) -> Facts:
+    """The arrays a simulation recorded."""
+    return {"latency_steps": run.latency, "arrays": {
+        name: {"shape": list(a.shape), "dtype": str(a.dtype), "sum": float(a.sum()),
+               "latency_steps": run.latencies.get(name, 0)}
+        for name, a in {**run.outputs, **run.probes}.items()}}
+
+
+def target_facts(target: TargetSpec) -> Facts:
+    """Every number of a target with where it comes from."""
+    from dataclasses import fields
+
+    sources = {c.key: {"source": c.source, "assumed": c.assumed} for c in target.citations}
+    groups = {}
+    for group in ("machine", "neuron", "synapse", "input", "core", "chip"):
+        part = getattr(target, group)
+        groups[group] = {f.name: {"value": getattr(part, f.name),
+                                  **sources.get(f"{group}.{f.name}", {})} for f in fields(part)}
+    return {"name": target.name, "revision": target.revision, "description": target.description,
+            "edge_latency": target.edge_latency, "phases": list(target.phases), **groups,
+            "costs": {event: {"energy_pj": cost[0], "time_ns": cost[1]}
+                      for event, cost in target.costs.items()}}

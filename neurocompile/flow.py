@@ -1,0 +1,128 @@
+"""The passes in order. Each line takes one phase to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+
+from neurocompile.data import Dataset
+from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics
+from neurocompile.fixedpoint import Rounding
+from neurocompile.ir.base import FloatArray
+from neurocompile.ir.contract import Contract, InputBinding
+from neurocompile.ir.discrete import DiscreteNetwork
+from neurocompile.ir.mapping import Mapping
+from neurocompile.ir.network import Network
+from neurocompile.ir.target import TargetSpec
+from neurocompile.models.dynamics import options_of
+from neurocompile.passes.canonicalize import Canonicalize
+from neurocompile.passes.discretize import Discretize
+from neurocompile.passes.partition import Partition
+from neurocompile.passes.quantize import Quantize
+from neurocompile.passes.schedule import Schedule
+from neurocompile.reference.floating import run_float
+from neurocompile.verify.evaluate import grids
+from neurocompile.verify.mapping import check_mapping
+
+CALIBRATION_SAMPLES = 64
+"""Samples of the calibration data that are run to learn firing rates."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose of the passes; see ``Quantize`` and ``Partition``."""
+
+    weight_bits: int = 8
+    decay_rounding: Rounding = Rounding.NEAREST
+    thresholds: dict[str, int] = field(default_factory=dict)
+    max_steps: int | None = None
+    accept_bounds: bool = False
+    neurons_per_core: int | None = None
+
+
+def discretize(network: Network, contract: Contract) -> DiscreteNetwork:
+    """From a network to its float reference."""
+    return Discretize(contract).run(Canonicalize().run(network))
+
+
+def lower(network: Network, contract: Contract, target: TargetSpec, options: Options,
+          calibration: Dataset | None = None) -> tuple[Mapping, tuple[Diagnostic, ...]]:
+    """The whole flow; returns the mapped network and every note on the way.
+
+    Raises ``CompileError`` with all findings of the first phase that fails.
+    """
+    discrete = discretize(network, contract)
+    scheduled, notes = Schedule(target, _observed(calibration)).run_with_notes(discrete)
+    quantize = Quantize(options.weight_bits, options.decay_rounding, options.thresholds,
+                        options.max_steps, options.accept_bounds, _rates(discrete, calibration))
+    quantized, more = quantize.run_with_notes(scheduled)
+    mapping = Partition(neurons_per_core=options.neurons_per_core).run(quantized)
+    found = Diagnostics()
+    found.extend(check_mapping(mapping))
+    found.raise_if_errors()
+    return mapping, (*notes, *more)
+
+
+def check(network: Network, contract: Contract, target: TargetSpec,
+          options: Options) -> tuple[Diagnostic, ...]:
+    """Everything that stands between a network and a target, from all phases at once.
+
+    Where the contract leaves open what matters, that is reported and the check goes on with the
+    first option, so that violations of the target show in the same run.
+    """
+    found = Diagnostics()
+    try:
+        _, notes = lower(network, contract, target, options)
+        found.extend(notes)
+        return tuple(found)
+    except CompileError as error:
+        found.extend(error.diagnostics)
+    assumed = _assume(contract, network, target)
+    try:
+        _, notes = lower(network, assumed, target, options)
+        found.extend(notes)
+    except CompileError as error:
+        found.extend(d for d in error.diagnostics if not (contract.dt_s is None
+                                                          and d.code == "E203"))
+    return tuple(found)
+
+
+def _assume(contract: Contract, network: Network, target: TargetSpec) -> Contract:
+    """The contract with every open choice set to its first option."""
+    values: dict[str, Any] = {}
+    for f in fields(contract):
+        if f.name != "inputs" and getattr(contract, f.name) is None:
+            choices = options_of(f.name)
+            values[f.name] = choices[0] if choices else 1
+    if contract.dt_s is None:
+        values["dt_s"] = 1e-4
+    inputs = {port.name: contract.binding(port.name) or InputBinding(_first_mode(target))
+              for port in network.inputs}
+    return replace(contract, inputs=inputs, **values)
+
+
+def _first_mode(target: TargetSpec) -> Any:
+    return "spikes" if "spikes" in target.input.modes else target.input.modes[0]
+
+
+def _observed(calibration: Dataset | None) -> dict[str, InputBinding]:
+    """The range of each input, and "spikes" where there is nothing but 0 and 1."""
+    observed = {}
+    for name, signal in (calibration.inputs if calibration else {}).items():
+        low, high = float(signal.values.min()), float(signal.values.max())
+        binary = bool(np.all((signal.values == 0) | (signal.values == 1)))
+        mode = "spikes" if binary and not signal.is_constant else "graded"
+        observed[name] = InputBinding(mode, None, high, min(low, 0.0))  # type: ignore[arg-type]
+    return observed
+
+
+def _rates(discrete: DiscreteNetwork, calibration: Dataset | None) -> dict[str, FloatArray]:
+    """Mean output a step of every element, from the float reference."""
+    if calibration is None:
+        return {}
+    part = calibration.samples(0, CALIBRATION_SAMPLES)
+    names = tuple(p.name for p in discrete.populations)
+    run = run_float(discrete, grids(part), part.n_steps, record=names)
+    return {name: np.abs(run.output[name]).mean(axis=(0, 1)) for name in names}
