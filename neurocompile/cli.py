@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import math
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 
 from neurocompile import __version__
-from neurocompile.diagnostics import CompileError, Diagnostic, fail
+from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics, fail
 
 if TYPE_CHECKING:
     from neurocompile.data import Dataset
@@ -31,26 +33,52 @@ contract_app = typer.Typer(help="The discretization contracts of training tools.
                            invoke_without_command=True)
 app.add_typer(contract_app, name="contract")
 
-# Tables in files and pipes need no folding to 80 columns.
-out = Console(width=None if sys.stdout.isatty() else 120)
-err = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+
+def _console(stream: TextIO, stderr: bool) -> Console:
+    """A terminal's own width, or COLUMNS; files and pipes need no folding to 80 columns.
+
+    Without emoji: rich takes the ``:v:`` of a probe for one.
+    """
+    free = stream.isatty() or "COLUMNS" in os.environ
+    return Console(stderr=stderr, width=None if free else 120, emoji=False)
+
+
+out = _console(sys.stdout, False)
+err = _console(sys.stderr, True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print facts as one JSON document.")]
-Target = Annotated[str, typer.Option("--target", "-t", help="A target's name or a .toml file.")]
-Dt = Annotated[float | None, typer.Option("--dt", help="Seconds a step.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .nir file.")]
+ModelOrBuild = Annotated[Path, typer.Argument(
+    metavar="MODEL|BUILD", help="A .nir file, or a directory that `compile` wrote.")]
+BuildPath = Annotated[Path, typer.Argument(
+    metavar="BUILD", help="A directory that `compile` wrote.")]
+Target = Annotated[str, typer.Option(
+    "--target", "-t", metavar="T", help="A chip's name (see `targets`) or a .toml file.")]
+Dt = Annotated[float | None, typer.Option(
+    "--dt", metavar="SECONDS", help="Length of a step; replaces the contract's.")]
 ContractOption = Annotated[str | None, typer.Option(
-    "--contract", "-c", help="A preset (see `neurocompile contract`) or a .toml file.")]
-Steps = Annotated[int | None, typer.Option("--steps", help="Steps of data without a step axis.")]
+    "--contract", "-c", metavar="PRESET|FILE",
+    help="A preset's name (see `contract`) or a .toml file.")]
+Input = Annotated[Path, typer.Option(
+    "--input", "-i", metavar="DATA", help="A .npz with x [sample, step, ...], or NIRData.")]
+Steps = Annotated[int | None, typer.Option(
+    "--steps", metavar="N", help="Steps of a sample, for data without a step axis.")]
 Encode = Annotated[str | None, typer.Option(
-    "--encode", help="constant, rate, latency or delta: how values become steps.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of random encodings.")]
-Samples = Annotated[int | None, typer.Option("--samples", help="Only the first N samples.")]
+    "--encode", metavar="HOW", help="Values to steps: constant, rate, latency or delta.")]
+Seed = Annotated[int, typer.Option(
+    "--seed", metavar="N", help="Seed of the rate encoding.")]
+Samples = Annotated[int | None, typer.Option(
+    "--samples", metavar="N", help="Only the first N samples.")]
 InputMode = Annotated[str | None, typer.Option(
-    "--input-mode", help="spikes, counts, graded, bias or encoder, for every input.")]
+    "--input-mode", metavar="MODE",
+    help="How inputs reach the chip: spikes, counts, graded, bias or encoder.")]
 InputMax = Annotated[float | None, typer.Option(
-    "--input-max", help="The largest value an input will have.")]
+    "--input-max", metavar="X", help="The largest value an input will have.")]
+WeightBits = Annotated[int, typer.Option(
+    "--weight-bits", metavar="N", help="Bits of a weight, its sign included.")]
 Threshold = Annotated[list[str] | None, typer.Option(
-    "--threshold", metavar="POP=N", help="Fix a population's threshold register.")]
+    "--threshold", metavar="POP=N",
+    help="Threshold register of a population; may be repeated.")]
 
 
 @contextmanager
@@ -69,17 +97,20 @@ def reporting(as_json: bool) -> Iterator[None]:
 
 
 def _print_findings(diagnostics: Any, as_json: bool) -> None:
+    from neurocompile.facts import to_json
     from neurocompile.report.tables import show_diagnostics
 
     if as_json:
-        print(json.dumps({"ok": False, "diagnostics": [d.to_dict() for d in diagnostics]}))
+        print(to_json({"ok": False, "diagnostics": [d.to_dict() for d in diagnostics]}))
     else:
         show_diagnostics(err, diagnostics)
 
 
 def _emit(facts: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    from neurocompile.facts import to_json
+
     if as_json:
-        print(json.dumps({"ok": True, **facts}))
+        print(to_json({"ok": True, **facts}))
     else:
         show()
 
@@ -108,12 +139,14 @@ def _contract(name: str | None, dt_s: float | None, mode: str | None,
     from neurocompile.ir.contract import Contract, InputBinding
 
     contract = load_contract(name if name is not None else Contract(), dt_s=dt_s)
+    if maximum is not None and not math.isfinite(maximum):
+        raise fail("E217", "--input-max", "is not finite", got=maximum, limit="a finite number")
     if mode is None and maximum is None:
         return contract
     options = ("spikes", "counts", "graded", "bias", "encoder")
     if mode is not None and mode not in options:
         raise fail("E205", "--input-mode", "there is no such input mode", got=mode,
-                   limit="one of " + ", ".join(options))
+                   limit="one of " + ", ".join(options), hint="choose one of them")
     inputs = dict(contract.inputs)
     if mode is not None:
         inputs.setdefault("*", InputBinding(mode))  # type: ignore[arg-type]
@@ -125,18 +158,32 @@ def _contract(name: str | None, dt_s: float | None, mode: str | None,
 
 
 def _thresholds(texts: list[str] | None) -> dict[str, int]:
-    parsed = {}
+    parsed: dict[str, int] = {}
+    found = Diagnostics()
     for text in texts or []:
         name, _, value = text.rpartition("=")
-        if not name or not value.isdigit() or int(value) < 1:
-            raise fail("E206", "--threshold", "not of the form POP=N", got=text,
-                       limit="N a whole number of at least 1")
-        parsed[name] = int(value)
+        if name and value.isdecimal() and int(value) >= 1 and name not in parsed:
+            parsed[name] = int(value)
+            continue
+        found.add("E206", "--threshold", "stated twice for one population" if name in parsed
+                  else "not of the form POP=N", got=text, limit="N a whole number of at least 1",
+                  hint="for example --threshold output=1000")
+    found.raise_if_errors()
     return parsed
 
 
 def _is_build(path: Path) -> bool:
     return path.is_dir()
+
+
+def _check_writable(path: Path) -> None:
+    """Before a long run, not after it: is there a place for its file?"""
+    if path.is_dir():
+        raise fail("E625", str(path), "cannot be written", got="a directory",
+                   hint="name a file, for example run.npz")
+    if not path.parent.is_dir():
+        raise fail("E625", str(path), "cannot be written",
+                   got=f"{path.parent} is not a directory", hint="name a file in an existing one")
 
 
 def _data(path: Path, inputs: tuple[Port, ...], steps: int | None, encode: str | None,
@@ -145,7 +192,8 @@ def _data(path: Path, inputs: tuple[Port, ...], steps: int | None, encode: str |
     from neurocompile.report.tables import show_diagnostics
 
     if samples is not None and samples < 1:
-        raise fail("E639", "--samples", "not a number of samples", got=samples, limit=">= 1")
+        raise fail("E639", "--samples", "not a number of samples", got=samples, limit="at least 1",
+                   hint="leave it out to use all")
     data = load_data(path, inputs=inputs, steps=steps, encode=encode, dt_s=dt_s, seed=seed)
     show_diagnostics(err, data.diagnostics)
     return data if samples is None else data.samples(0, samples)
@@ -161,7 +209,7 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 @app.command()
 def demo(target: Target = "loihi1", as_json: Json = False) -> None:
-    """Compile, verify and evaluate an embedded trained network on real samples."""
+    """Compile, verify and evaluate an embedded network."""
     with reporting(as_json):
         from neurocompile.demo.run import run_demo
 
@@ -170,15 +218,14 @@ def demo(target: Target = "loihi1", as_json: Json = False) -> None:
 
 
 @app.command()
-def check(model: Path, target: Target, contract: ContractOption = None, dt: Dt = None,
+def check(model: Model, target: Target, contract: ContractOption = None, dt: Dt = None,
           input_mode: InputMode = None, input_max: InputMax = None,
-          weight_bits: Annotated[int, typer.Option(help="Width of weights.")] = 8,
-          as_json: Json = False) -> None:
+          weight_bits: WeightBits = 8, as_json: Json = False) -> None:
     """Every violation of MODEL on the target at once."""
     with reporting(as_json):
         from neurocompile import flow
         from neurocompile.api import load_with_notes
-        from neurocompile.report.tables import show_diagnostics
+        from neurocompile.report.tables import plain, show_diagnostics
         from neurocompile.targets import load_target
 
         spec = load_target(target)
@@ -190,12 +237,11 @@ def check(model: Path, target: Target, contract: ContractOption = None, dt: Dt =
         _emit({"diagnostics": [d.to_dict() for d in found]}, as_json,
               lambda: show_diagnostics(out, found))
         if not as_json:
-            out.print(f"{model.name} fits {spec.name}", markup=False, highlight=False)
+            out.print(plain(f"{model.name} fits {spec.name}"), soft_wrap=True)
 
 
 @app.command()
-def inspect(path: Annotated[Path, typer.Argument(metavar="MODEL|BUILD")],
-            as_json: Json = False) -> None:
+def inspect(path: ModelOrBuild, as_json: Json = False) -> None:
     """What a network file or a build directory holds."""
     with reporting(as_json):
         from neurocompile import facts
@@ -214,22 +260,25 @@ def inspect(path: Annotated[Path, typer.Argument(metavar="MODEL|BUILD")],
 
 
 @app.command("compile")
-def compile_(model: Path, target: Target,
-             output: Annotated[Path, typer.Option("--output", "-o", metavar="BUILD")],
+def compile_(model: Model, target: Target,
+             output: Annotated[Path, typer.Option(
+                 "--output", "-o", metavar="BUILD", help="The directory to write.")],
              dt: Dt = None, contract: ContractOption = None,
              calibrate: Annotated[Path | None, typer.Option(
-                 help="Data whose ranges and rates guide quantization.")] = None,
+                 metavar="DATA", help="Data whose ranges and rates guide quantization.")] = None,
              steps: Steps = None, encode: Encode = None, seed: Seed = 0,
              input_mode: InputMode = None, input_max: InputMax = None,
-             weight_bits: Annotated[int, typer.Option(help="Width of weights.")] = 8,
-             decay_rounding: Annotated[str, typer.Option(help="nearest or floor.")] = "nearest",
+             weight_bits: WeightBits = 8,
+             decay_rounding: Annotated[str, typer.Option(
+                 metavar="HOW", help="Decays to registers: nearest or floor.")] = "nearest",
              threshold: Threshold = None,
              max_steps: Annotated[int | None, typer.Option(
-                 help="The longest run, where a bound depends on it.")] = None,
+                 metavar="N", min=1,
+                 help="The longest run: bounds of neurons without decay need it.")] = None,
              accept_bounds: Annotated[bool, typer.Option(
-                 help="Accept ranges that cannot be proved.")] = False,
+                 "--accept-bounds", help="Accept ranges that cannot be proved.")] = False,
              neurons_per_core: Annotated[int | None, typer.Option(
-                 help="At most this many neurons a core.")] = None,
+                 metavar="N", help="Put at most N neurons on a core.")] = None,
              as_json: Json = False) -> None:
     """Compile MODEL for a target into the directory BUILD."""
     with reporting(as_json):
@@ -258,21 +307,24 @@ def compile_(model: Path, target: Target,
 
 
 @app.command()
-def simulate(path: Annotated[Path, typer.Argument(metavar="MODEL|BUILD")],
-             data: Annotated[Path, typer.Option("--input", "-i", metavar="DATA")],
-             output: Annotated[Path, typer.Option("--output", "-o", metavar="RUN.npz")],
+def simulate(path: ModelOrBuild, data: Input,
+             output: Annotated[Path, typer.Option(
+                 "--output", "-o", metavar="RUN.npz", help="The file to write.")],
              steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
              probe: Annotated[list[str] | None, typer.Option(
-                 metavar="POP:v", help="Also record s, u or v of a population.")] = None,
+                 metavar="POP:v", help="Also record s, u or v of POP; may be repeated.")] = None,
              contract: ContractOption = None, dt: Dt = None,
-             backend: Annotated[str, typer.Option(help="What runs a BUILD.")] = "simulator",
+             backend: Annotated[str | None, typer.Option(
+                 metavar="NAME", help="What runs a BUILD. [default: simulator]")] = None,
              as_json: Json = False) -> None:
-    """Run a network file in float, or a BUILD in integers, and write what it did."""
+    """Run a MODEL in float, or a BUILD in integers."""
+    _check_simulate(_is_build(path), contract, dt, backend)
     with reporting(as_json):
         from neurocompile import api, facts, flow
         from neurocompile.report import tables
 
         model: Any
+        _check_writable(output)
         if _is_build(path):
             model = api.load_build(path)
             dt_s = model.discrete.dt_s
@@ -282,23 +334,34 @@ def simulate(path: Annotated[Path, typer.Argument(metavar="MODEL|BUILD")],
         loaded = _data(data, model.inputs, steps, encode, seed, dt_s, samples)
         in_samples = _is_build(path) and backend != "reference"
         with progress("simulating", loaded.n_samples if in_samples else loaded.n_steps) as tick:
-            run = api.simulate(model, loaded, probes=probe or (), backend=backend, progress=tick)
+            run = api.simulate(model, loaded, probes=probe or (), backend=backend or "simulator",
+                               progress=tick)
         run.save(output)
         known = facts.run_facts(run)
         _emit({"path": str(output), **known}, as_json,
               lambda: tables.show_run(out, str(output), known))
 
 
+def _check_simulate(is_build: bool, contract: str | None, dt: float | None,
+                    backend: str | None) -> None:
+    """Options that would have no effect are refused, not ignored."""
+    if is_build and (contract is not None or dt is not None):
+        raise typer.BadParameter("a BUILD has its own contract: leave out --contract and --dt")
+    if not is_build and backend is not None:
+        raise typer.BadParameter("--backend is for a BUILD: a MODEL runs as the float reference")
+
+
 @app.command()
-def verify(build: Annotated[Path, typer.Argument(metavar="BUILD")],
-           data: Annotated[Path, typer.Option("--input", "-i", metavar="DATA")],
+def verify(build: BuildPath, data: Input,
            backends: Annotated[str, typer.Option(
-               help="Comma-separated; the first is the reference.")] = "reference,simulator",
+               metavar="A,B", help="What is compared; the first is the reference.")
+               ] = "reference,simulator",
            steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
            as_json: Json = False) -> None:
-    """Compare backends in every state of every neuron at every step."""
+    """Compare backends in every state at every step."""
     with reporting(as_json):
         from neurocompile import api
+        from neurocompile.facts import to_json
         from neurocompile.report.tables import show_verification
 
         built = api.load_build(build)
@@ -307,41 +370,42 @@ def verify(build: Annotated[Path, typer.Argument(metavar="BUILD")],
         with progress("verifying", loaded.n_samples) as tick:
             reports = api.verify(built, loaded, backends=names, progress=tick)
         passed = all(report.passed for report in reports)
-        for report in reports:
-            if not as_json:
-                show_verification(out, report.to_dict())
-                if report.first_divergence is not None:
-                    out.print(f"first divergence: {report.first_divergence}", markup=False,
-                              highlight=False, soft_wrap=True)
         if as_json:
-            print(json.dumps({"ok": passed, "reports": [r.to_dict() for r in reports]}))
+            print(to_json({"ok": passed, "reports": [r.to_dict() for r in reports]}))
+        else:
+            for report in reports:
+                show_verification(out, report.to_dict())
         if not passed:
             raise typer.Exit(1)
 
 
 @app.command()
-def evaluate(build: Annotated[Path, typer.Argument(metavar="BUILD")],
-             data: Annotated[Path, typer.Option("--data", "-d", metavar="DATA")],
+def evaluate(build: BuildPath,
+             data: Annotated[Path, typer.Option(
+                 "--data", "-d", metavar="DATA", help="As --input of `simulate`; y are labels.")],
              steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
-             output: Annotated[str | None, typer.Option(help="The output that is decoded.")] = None,
-             decode: Annotated[str, typer.Option(help="count, last or max.")] = "count",
+             output: Annotated[str | None, typer.Option(
+                 metavar="NODE", help="The output that is decoded, if there are several.")] = None,
+             decode: Annotated[str, typer.Option(
+                 metavar="HOW", help="Output to label: largest count, last or max.")] = "count",
              explain: Annotated[int, typer.Option(
-                 help="Samples the causes are looked for on.")] = 8,
-             backend: Annotated[str, typer.Option(help="What runs the integers.")] = "simulator",
+                 metavar="N", min=0, help="Samples on which causes are looked for.")] = 8,
+             backend: Annotated[str, typer.Option(
+                 metavar="NAME", help="What runs the integers.")] = "simulator",
              as_json: Json = False) -> None:
-    """Accuracy and spike trains of the float against the quantized network."""
+    """Accuracy and spikes, float against quantized."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.tables import show_evaluation
 
         if decode not in ("count", "last", "max"):
             raise fail("E644", "--decode", "there is no such decoding", got=decode,
-                       limit="count, last or max")
+                       limit="count, last or max", hint="choose one of them")
         built = api.load_build(build)
         loaded = _data(data, built.inputs, steps, encode, seed, built.discrete.dt_s, samples)
         with progress("evaluating", loaded.n_samples) as tick:
             result = api.evaluate(built, loaded, output=output, decode=decode,
-                                  explain_samples=max(0, explain), backend=backend, progress=tick)
+                                  explain_samples=explain, backend=backend, progress=tick)
         known = result.to_dict()
         _emit(known, as_json, lambda: show_evaluation(out, known))
 
@@ -360,7 +424,8 @@ def _targets(context: typer.Context, as_json: Json = False) -> None:
 
 
 @targets_app.command("show")
-def show_target(target: Annotated[str, typer.Argument(metavar="T")],
+def show_target(target: Annotated[str, typer.Argument(
+        metavar="T", help="A chip's name or a .toml file.")],
                 as_json: Json = False) -> None:
     """Every number of a target with its source."""
     with reporting(as_json):
@@ -378,15 +443,15 @@ def _contracts(context: typer.Context, as_json: Json = False) -> None:
         return
     from neurocompile.facts import contract_facts
     from neurocompile.presets import PRESETS
-    from neurocompile.report.tables import table
+    from neurocompile.report.tables import show_presets
 
     known = {name: {**contract_facts(p.contract), "note": p.note} for name, p in PRESETS.items()}
-    _emit({"presets": known}, as_json, lambda: out.print(table("presets", ("name", "note"), [
-        (name, p.note) for name, p in PRESETS.items()])))
+    _emit({"presets": known}, as_json, lambda: show_presets(out, known))
 
 
 @contract_app.command("show")
-def show_contract(contract: Annotated[str, typer.Argument(metavar="PRESET|FILE")],
+def show_contract(contract: Annotated[str, typer.Argument(
+        metavar="PRESET|FILE", help="A preset's name or a .toml file.")],
                   as_json: Json = False) -> None:
     """A contract as a TOML file to start from."""
     with reporting(as_json):
@@ -400,6 +465,9 @@ def show_contract(contract: Annotated[str, typer.Argument(metavar="PRESET|FILE")
 
 def main() -> None:
     """Entry point of the ``neurocompile`` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names may hold what the locale cannot print
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except BrokenPipeError:  # the reader of a pipe went away

@@ -7,7 +7,7 @@ list, so that a user sees every violation at once.
 Codes start with ``E`` (error: nothing is written), ``W`` (warning: the result differs from
 what the input says in a way that is stated) or ``I`` (information). The hundreds tell the part:
 1 reading files, 2 contract, 3 graph and timing, 4 quantization, 5 targets and mapping,
-6 data, 7 build directories, 8 backends and verification.
+6 data, 7 build directories, 8 backends and verification, 9 the machine.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,23 @@ if TYPE_CHECKING:
     from neurocompile.ir.target import TargetSpec
 
 Facts = dict[str, Any]
+
+
+def to_json(facts: Any) -> str:
+    """One line of JSON. NaN and infinity, which JSON does not have, become null."""
+    return json.dumps(_plain(facts), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def network_facts(network: Network) -> Facts:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from neurocompile import api
-from neurocompile.facts import build_facts, network_facts
+from neurocompile.facts import build_facts, network_facts, to_json
 from neurocompile.report import tables
 
 STEPS = 20
@@ -29,9 +28,9 @@ def run_demo(target: str, as_json: bool, console: Console, progress: Any) -> boo
         evaluation = api.evaluate(build, data, progress=tick)
     passed = all(report.passed for report in reports)
     if as_json:
-        print(json.dumps({"ok": passed, "network": network_facts(network),
-                          "build": build_facts(build), "verify": [r.to_dict() for r in reports],
-                          "evaluate": evaluation.to_dict()}))
+        print(to_json({"ok": passed, "network": network_facts(network),
+                       "build": build_facts(build), "verify": [r.to_dict() for r in reports],
+                       "evaluate": evaluation.to_dict()}))
         return passed
     tables.show_network(console, network_facts(network))
     console.print()

@@ -26,6 +26,7 @@ PARTS = {
     "6": "Data",
     "7": "Build directories",
     "8": "Backends and verification",
+    "9": "The machine",
 }
 """Hundreds of a code -> the part it belongs to (neurocompile.diagnostics)."""
 

@@ -1,13 +1,19 @@
-"""Facts as tables on a terminal. Takes plain data, computes nothing."""
+"""Facts as tables on a terminal. Takes plain data, computes nothing.
+
+Tables are laid out for 80 columns. Text of users' files becomes :class:`rich.text.Text` by
+:func:`plain`, never markup: a name like ``[red]`` stays what it is, and control characters are
+escaped before they reach the terminal.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from neurocompile.diagnostics import Diagnostic
 
@@ -16,33 +22,58 @@ _STYLE = {"E": "bold red", "W": "yellow", "I": "cyan"}
 
 def show_diagnostics(console: Console, diagnostics: Iterable[Diagnostic]) -> None:
     """One finding a line, errors first."""
-    ordered = sorted(diagnostics, key=lambda d: "EWI".index(d.code[0]))
-    for d in ordered:
-        style = _STYLE[d.code[0]]
-        rest = str(d)[len(d.code):]
-        console.print(f"[{style}]{d.code}[/{style}]{escape(rest)}", soft_wrap=True,
-                      highlight=False)
+    for d in sorted(diagnostics, key=lambda d: "EWI".index(d.code[0])):
+        line = Text.assemble((d.code, _STYLE[d.code[0]]), str(d)[len(d.code):])
+        console.print(line, soft_wrap=True)
+
+
+def plain(text: object, style: str = "") -> Text:
+    """Text as it is, control characters escaped."""
+    return Text(_printable(str(text)), style)
 
 
 def _printable(text: str) -> str:
-    """Control characters of a user's file must not reach the terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """Numbers to the right, text to the left."""
-    rows = [[_cell(value) for value in row] for row in rows]
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="dim",
-                 box=None, pad_edge=False)
+def _line(console: Console, *parts: str | tuple[str, str]) -> None:
+    """One line of text and (text, style) pairs."""
+    console.print(Text.assemble(*(plain(p) if isinstance(p, str) else plain(*p) for p in parts)))
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A range, or one number where both ends are the same."""
+
+    pair: Sequence[float]
+
+    def __str__(self) -> str:
+        if not self.pair:
+            return "-"
+        low, high = self.pair
+        return f"{low:,}" if low == high else f"{low:,} .. {high:,}"
+
+
+def show_table(console: Console, title: str, columns: Sequence[str],
+               rows: Iterable[Sequence[Any]]) -> None:
+    """A titled table: numbers to the right, text to the left. Nothing is cut off: cells that do
+    not fit are folded."""
+    shown = [[_cell(value) for value in row] for row in rows]
+    grid = Table(header_style="dim", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        numeric = bool(rows) and all(row[i][1] for row in rows)
-        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        grid.add_row(*(text for text, _ in row))
-    return grid
+        numeric = bool(shown) and all(row[i][1] for row in shown)
+        grid.add_column(Text(_printable(column)), justify="right" if numeric else "left",
+                        overflow="fold")
+    for row in shown:
+        grid.add_row(*(Text(_printable(text)) for text, _ in row))
+    if title:
+        # Not the table's own title, which would be folded to the width of a narrow table.
+        console.print(plain(title, "bold"))
+    console.print(grid)
 
 
 def _cell(value: Any) -> tuple[str, bool]:
+    """(text, is it a number)"""
     if value is None:
         return "-", True
     if isinstance(value, bool):
@@ -51,108 +82,128 @@ def _cell(value: Any) -> tuple[str, bool]:
         return f"{value:.4g}", True
     if isinstance(value, int):
         return f"{value:,}", True
+    if isinstance(value, _Span):
+        return str(value), True
     if isinstance(value, (list, tuple)):
-        return escape(_printable("x".join(str(v) for v in value))), False
-    return escape(_printable(str(value))), False
-
-
-def _span(pair: Sequence[float]) -> str:
-    if not pair:
-        return "-"
-    low, high = pair
-    return f"{low:,}" if low == high else f"{low:,} .. {high:,}"
+        return "x".join(str(v) for v in value), False
+    return str(value), False
 
 
 def show_network(console: Console, facts: dict[str, Any]) -> None:
     source = ", ".join(f"{k} {v}" for k, v in facts["provenance"].items())
-    console.print(f"[bold]network[/bold] {escape(_printable(source))}: {facts['neurons']:,} "
-                  f"neurons, {facts['parameters']:,} weights", highlight=False)
-    console.print(table("inputs and outputs", ("node", "shape", "read from"), [
+    _line(console, ("network ", "bold"), f"{source}: {facts['neurons']:,} neurons, "
+          f"{facts['parameters']:,} weights")
+    show_table(console, "inputs and outputs", ("node", "shape", "read from"), [
         *((p["name"], p["shape"], "") for p in facts["inputs"]),
-        *((p["name"], p["shape"], p["population"]) for p in facts["outputs"])]))
-    console.print(table("populations", ("name", "model", "shape", "neurons"), [
-        (p["name"], p["model"], p["shape"], p["neurons"]) for p in facts["populations"]]))
-    console.print(table("projections", ("from", "to", "operations", "nodes", "weights", "late"), [
+        *((p["name"], p["shape"], p["population"]) for p in facts["outputs"])])
+    show_table(console, "populations", ("name", "model", "shape", "neurons"), [
+        (p["name"], p["model"], p["shape"], p["neurons"]) for p in facts["populations"]])
+    show_table(console, "projections", ("from", "to", "operations", "nodes", "weights", "late"), [
         (q["source"], q["target"], " ".join(q["operations"]) or "direct", " ".join(q["via"]),
-         q["parameters"], "1 step" if q["recurrent"] else "") for q in facts["projections"]]))
+         q["parameters"], "1 step" if q["recurrent"] else "") for q in facts["projections"]])
 
 
 def show_build(console: Console, facts: dict[str, Any]) -> None:
-    cores = facts["cores"]
-    console.print(f"[bold]build[/bold] for {facts['target']}: {cores['used']} of {cores['of']} "
-                  f"cores (lower bound {cores['lower_bound']}), latency "
-                  f"{facts['latency_steps']} steps, digest {facts['digest'][:12]}",
-                  highlight=False)
-    console.print(table("inputs", ("name", "shape", "mode", "scale", "from", "to"), [
+    cores, latency = facts["cores"], facts["latency_steps"]
+    _line(console, ("build ", "bold"), f"for {facts['target']}: {cores['used']} of "
+          f"{cores['of']} cores (lower bound {cores['lower_bound']}), latency {latency} "
+          f"step{'' if latency == 1 else 's'}, digest {facts['digest'][:12]}")
+    show_table(console, "inputs", ("name", "shape", "mode", "scale", "from", "to"), [
         (i["name"], i["shape"], i["mode"], i["scale"], i["minimum"], i["maximum"])
-        for i in facts["inputs"]]))
-    console.print(table("populations", (
-        "name", "origin", "neurons", "step 0 at", "threshold", "current bound",
-        "membrane bound", "may saturate", "decay error"), [
-        (p["name"], p["origin"], p["neurons"], p["latency_steps"], _span(p["threshold"]),
-         _span(p["current_bound"]), _span(p["membrane_bound"]),
-         p["membranes_that_may_saturate"], p["decay_error"]) for p in facts["populations"]]))
-    console.print(table("projections", (
+        for i in facts["inputs"]])
+    _show_populations(console, facts["populations"])
+    show_table(console, "projections", (
         "name", "kind", "weights", "synapses", "bits", "<<", "signs", "delay", "weight error"), [
         (q["name"], q["kind"], q["parameters"], q["synapses"], q["weight_bits"], q["exponent"],
-         q["sign_mode"], _span(q["delay_steps"]), q["weight_error"])
-        for q in facts["projections"]]))
+         q["sign_mode"], _Span(q["delay_steps"]), q["weight_error"])
+        for q in facts["projections"]])
     if facts["delays"]:
-        console.print(table("delays rounded to steps", (
+        show_table(console, "delays rounded to steps", (
             "projection", "delays", "rounded", "max error s", "rms error s", "merged"), [
             (d["projection"], d["delays"], d["rounded"], d["max_error_s"], d["rms_error_s"],
-             d["collisions"]) for d in facts["delays"]]))
-    console.print(table("fullest core", ("limit", "used", "of"), [
+             d["collisions"]) for d in facts["delays"]])
+    show_table(console, "fullest core", ("limit", "used", "of"), [
         (name, entry["used"], entry["limit"] or "no limit")
-        for name, entry in cores["fullest"].items()]))
+        for name, entry in cores["fullest"].items()])
+
+
+def _show_populations(console: Console, populations: Sequence[dict[str, Any]]) -> None:
+    show_table(console, "populations", (
+        "name", "origin", "neurons", "step 0 at", "threshold", "decay error"), [
+        (p["name"], p["origin"], p["neurons"], p["latency_steps"], _Span(p["threshold"]),
+         p["decay_error"]) for p in populations])
+    show_table(console, "bounds", ("population", "current", "membrane", "may saturate", "proved"), [
+        (p["name"], _Span(p["current_bound"]), _Span(p["membrane_bound"]),
+         p["membranes_that_may_saturate"], p["proved"]) for p in populations])
 
 
 def show_run(console: Console, path: str, facts: dict[str, Any]) -> None:
-    console.print(table(
-        f"{path} (latency {facts['latency_steps']} steps)", ("array", "shape", "type", "sum"),
-        [(name, a["shape"], a["dtype"], a["sum"]) for name, a in facts["arrays"].items()]))
+    latency = facts["latency_steps"]
+    show_table(console, f"{path} (latency {latency} step{'' if latency == 1 else 's'})",
+               ("array", "shape", "type", "step 0 at", "sum"),
+               [(name, a["shape"], a["dtype"], a["latency_steps"], a["sum"])
+                for name, a in facts["arrays"].items()])
 
 
 def show_verification(console: Console, report: dict[str, Any]) -> None:
-    verdict = "[bold green]PASS[/]" if report["passed"] else "[bold red]FAIL[/]"
-    console.print(f"{verdict} {report['candidate']} against {report['reference']}: "
-                  f"{report['n_samples']} samples, {report['n_steps']} steps", highlight=False)
-    console.print(table("", ("check", "differences", "status", "measured"), [
-        (c["name"], c["measured"], c["status"], c["reason"]) for c in report["checks"]]))
+    verdict = ("PASS", "bold green") if report["passed"] else ("FAIL", "bold red")
+    _line(console, verdict, f" {report['candidate']} against {report['reference']}: "
+          f"{report['n_samples']:,} samples, {report['n_steps']:,} steps")
+    show_table(console, "", ("check", "differences", "status", "measured"), [
+        (c["name"], c["measured"], c["status"], c["reason"]) for c in report["checks"]])
+    first = report["first_divergence"]
+    if first is None:
+        return
+    where = ", ".join(map(str, first["neuron"]))
+    _line(console, ("first divergence: ", "bold"), f"population {first['population']}, neuron "
+          f"[{where}], sample {first['sample']}, chip step {first['step']} (network step "
+          f"{first['network_step']}), first in {first['quantity']}")
+    show_table(console, "", ("state", "s", "u", "v"), [
+        (f"{name}, {when}", *(state[q] for q in "suv"))
+        for when, suffix in (("the step before", "_before"), (f"step {first['step']}", ""))
+        for name, state in ((report["reference"], first[f"reference{suffix}"]),
+                            (report["candidate"], first[f"candidate{suffix}"]))])
 
 
 def show_evaluation(console: Console, facts: dict[str, Any]) -> None:
-    console.print(f"[bold]{facts['n_samples']} samples, {facts['n_steps']} steps[/bold], output "
-                  f"{escape(facts['output'])} decoded by {facts['decode']}", highlight=False)
+    _line(console, (f"{facts['n_samples']:,} samples, {facts['n_steps']:,} steps", "bold"),
+          f", output node {facts['output']!r} decoded by {facts['decode']}")
     if facts["accuracy_float"] is not None:
-        console.print(f"accuracy: float [bold]{facts['accuracy_float']:.2%}[/bold], quantized "
-                      f"[bold]{facts['accuracy_quantized']:.2%}[/bold]; {facts['changed']} "
-                      "samples decoded otherwise", highlight=False)
-    console.print(table("spike trains, quantized against float", (
-        "population", "neurons", "spikes float", "quantized", "mismatch", "layer's own",
-        "van Rossum", "rate error", "first step"), [
-        (r["population"], r["n_neurons"], r["spikes_float"], r["spikes_quantized"], r["mismatch"],
-         r["teacher_forced"], r["van_rossum"], r["rate_error"], r["first_step"])
-        for r in facts["layers"]]))
+        _line(console, "accuracy: float ", (f"{facts['accuracy_float']:.2%}", "bold"),
+              ", quantized ", (f"{facts['accuracy_quantized']:.2%}", "bold"),
+              f"; {facts['changed']:,} samples decoded otherwise")
+    else:
+        _line(console, f"no labels, no accuracy; {facts['changed']:,} samples decoded otherwise")
+    layers = facts["layers"]
+    show_table(console, "spikes", ("population", "neurons", "float", "quantized"), [
+        (r["population"], r["n_neurons"], r["spikes_float"], r["spikes_quantized"])
+        for r in layers])
+    show_table(console, "spike trains, quantized against float", (
+        "population", "mismatch", "layer's own", "van Rossum", "rate error", "first step"), [
+        (r["population"], r["mismatch"], r["teacher_forced"], r["van_rossum"], r["rate_error"],
+         r["first_step"]) for r in layers])
     if facts["causes"]:
-        names = [r["population"] for r in facts["layers"]]
-        console.print(table(
-            f"mismatch by what is quantized (first {facts['explained_samples']} samples)",
-            ("quantized", *names),
-            [(c["cause"], *(c["mismatch"][n] for n in names)) for c in facts["causes"]]))
+        # Causes are few and populations may be many: a row for each population.
+        causes = facts["causes"]
+        show_table(console, "mismatch by what is quantized (first "
+                   f"{facts['explained_samples']} samples)",
+                   ("population", *(c["cause"] for c in causes)),
+                   [(r["population"], *(c["mismatch"][r["population"]] for c in causes))
+                    for r in layers])
 
 
-def show_targets(console: Console, rows: Iterable[dict[str, Any]]) -> None:
-    console.print(table("targets", ("name", "revision", "neurons a core", "cores",
-                                    "weight bits", "inputs", "what"), [
-        (r["name"], r["revision"], r["core"]["neurons"]["value"], r["chip"]["cores"]["value"],
-         max(r["synapse"]["weight_bits"]["value"]), " ".join(r["input"]["modes"]["value"]),
-         r["description"]) for r in rows]))
+def show_targets(console: Console, rows: Sequence[dict[str, Any]]) -> None:
+    show_table(console, "targets", ("name", "revision", "what"), [
+        (r["name"], r["revision"], r["description"]) for r in rows])
+    show_table(console, "what fits", ("name", "neurons a core", "cores", "weight bits", "inputs"), [
+        (r["name"], r["core"]["neurons"]["value"], r["chip"]["cores"]["value"],
+         max(r["synapse"]["weight_bits"]["value"]), " ".join(r["input"]["modes"]["value"]))
+        for r in rows])
 
 
 def show_target(console: Console, facts: dict[str, Any]) -> None:
-    console.print(f"[bold]{escape(facts['name'])}[/bold] {escape(facts['revision'])}: "
-                  f"{escape(facts['description'])}", highlight=False)
+    _line(console, (facts["name"], "bold"), f" revision {facts['revision']}: "
+          f"{facts['description']}")
     rows = []
     for group in ("machine", "neuron", "synapse", "input", "core", "chip"):
         for key, entry in facts[group].items():
@@ -161,15 +212,20 @@ def show_target(console: Console, facts: dict[str, Any]) -> None:
             origin = entry.get("source", "")
             rows.append((f"{group}.{key}", shown,
                          f"assumed: {origin}" if entry.get("assumed") else origin))
-    console.print(table("", ("number", "value", "source"), rows))
+    show_table(console, "", ("number", "value", "source"), rows)
     if facts["costs"]:
-        console.print(table("costs of an event", ("event", "pJ", "ns"), [
-            (event, c["energy_pj"], c["time_ns"]) for event, c in facts["costs"].items()]))
+        show_table(console, "costs of an event", ("event", "pJ", "ns"), [
+            (event, c["energy_pj"], c["time_ns"]) for event, c in facts["costs"].items()])
+
+
+def show_presets(console: Console, presets: dict[str, dict[str, Any]]) -> None:
+    show_table(console, "presets", ("name", "note"),
+               [(name, preset["note"]) for name, preset in presets.items()])
 
 
 def show_raster(console: Console, title: str, raster: Any, marks: str = " |") -> None:
     """A small raster [step, neuron] as text, one line a neuron."""
-    console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+    console.print(plain(title, "bold"))
     for neuron in range(raster.shape[1]):
         line = "".join(marks[min(int(s), len(marks) - 1)] for s in raster[:, neuron])
-        console.print(f"  {neuron:>3} {line}", highlight=False)
+        console.print(Text(f"  {neuron:>3} {line}"))

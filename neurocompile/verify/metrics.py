@@ -33,14 +33,15 @@ def van_rossum(a: Trains, b: Trains, tau_steps: float = 10.0) -> float:
         energy += np.square(trace)
     # What the kernel still holds after the last step, summed to infinity.
     energy += np.square(trace) * (keep * keep / (1 - keep * keep))
-    distance: npt.NDArray[np.float64] = np.sqrt(energy / tau_steps)
-    return float(distance.sum()) / energy.size
+    mean: float = np.sqrt(energy / tau_steps).mean().item()
+    return mean
 
 
 def rate_error(a: Trains, b: Trains) -> float:
     """Mean absolute difference of spike rates, spikes a step."""
     gap = np.abs(a.sum(axis=1, dtype=np.float64) - b.sum(axis=1, dtype=np.float64))
-    return float(np.mean(gap)) / max(1, a.shape[1])
+    mean: float = gap.mean().item()
+    return mean / max(1, a.shape[1])
 
 
 def first_difference(a: Trains, b: Trains) -> int | None:

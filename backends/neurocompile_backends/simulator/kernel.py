@@ -1,7 +1,7 @@
 """The functional simulator's inner loops (Numba).
 
 One compiled function runs any network: the network is data (tables of populations and
-projections, one flat array of weights). Samples are independent and run in parallel; within a
+projections, one flat array of weights). Samples are independent and run in threads; within a
 sample everything is event-driven: a spike adds one row of weights (dense), one patch of a kernel
 (convolution) or one list (sparse) into the ring of its target.
 
@@ -14,12 +14,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 # Columns of the population table.
 (P_N, P_STATE, P_RING, P_SLOTS, P_SPIKES, P_RESET, P_GE, P_MAX, P_LATENCY, P_EVENTS, P_SREC,
- P_UREC, P_VREC, P_BIAS, P_COLUMNS) = range(15)
+ P_UREC, P_VREC, P_BIAS, P_NARROW, P_FILTER, P_LEAK, P_COLUMNS) = range(18)
 # P_SPIKES: 0 source, 1 spiking, 2 analog. P_RESET: 0 none, 1 zero, 2 subtract, 3 delayed.
+# P_NARROW: 1 if 32 bits suffice for every sum. P_FILTER, P_LEAK: does u, v remember anything.
 # P_EVENTS: row of the event tables if its events are given from outside, else -1.
 
 # Columns of the projection table.
@@ -31,12 +32,67 @@ from numba import njit, prange
 KIND_DENSE, KIND_CONV, KIND_SPARSE = 0, 1, 2
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _decay(x: Any, keep: Any) -> Any:
-    """trunc(x * keep / 4096) toward zero, in 32 bits."""
-    size = abs(x)
-    part = (size >> 12) * keep + (((size & 4095) * keep) >> 12)
-    return part if x >= 0 else -part
+    """trunc(x * keep / 4096) toward zero, for 32-bit x and 0 <= keep <= 4096, without branches.
+
+    Explicit casts keep Numba from widening to 64 bits, which would not vectorize.
+    """
+    sign = np.int32(x >> np.int32(31))
+    size = np.int32(np.int32(x ^ sign) - sign)
+    low = np.int32(np.int32(size & np.int32(4095)) * keep)
+    high = np.int32(np.int32(size >> np.int32(12)) * keep)
+    part = np.int32(high + np.int32(low >> np.int32(12)))
+    return np.int32(np.int32(part ^ sign) - sign)
+
+
+@njit(cache=True)
+def _update_narrow(pop: Any, machine: Any, ring: Any, u: Any, v: Any, sent: Any, keep_u: Any,
+                   keep_v: Any, threshold: Any, bias: Any) -> None:
+    """As ``_update`` where every sum is proved to fit 32 bits and no reset subtracts.
+
+    One short loop a phase: each touches few arrays, which is what LLVM needs to vectorize.
+    Explicit casts keep Numba from widening to 64 bits.
+    """
+    fold, half = machine[0], np.int32(machine[1])
+    limit, shift = np.int32(machine[2]), np.int32(machine[3])
+    n = len(u)
+    if pop[P_FILTER]:
+        for i in range(n):
+            u[i] = np.int32(_decay(u[i], keep_u[i]) + np.int32(ring[i] << shift))
+    else:
+        for i in range(n):
+            u[i] = np.int32(ring[i] << shift)
+    ring[:] = 0
+    if fold:
+        for i in range(n):
+            x = u[i]
+            if x > half:
+                x = np.int32(x - np.int32(2) * half)
+            elif x <= -half:
+                x = np.int32(x + np.int32(2) * half)
+            u[i] = x
+    else:
+        for i in range(n):
+            u[i] = min(max(u[i], np.int32(-half)), half)
+    if pop[P_LEAK]:
+        for i in range(n):
+            v[i] = _decay(v[i], keep_v[i])
+    for i in range(n):
+        x = np.int32(np.int32(v[i] + u[i]) + bias[i])
+        v[i] = min(max(x, np.int32(-limit)), limit)
+    if pop[P_SPIKES] == 2:
+        sent[:] = v
+        return
+    if pop[P_GE]:
+        for i in range(n):
+            sent[i] = np.int32(v[i] >= threshold[i])
+    else:
+        for i in range(n):
+            sent[i] = np.int32(v[i] > threshold[i])
+    if pop[P_RESET] == 1:
+        for i in range(n):
+            v[i] = np.int32(v[i] * np.int32(np.int32(1) - sent[i]))
 
 
 @njit(cache=True)
@@ -85,72 +141,41 @@ def _update(pop: Any, machine: Any, ring: Any, u: Any, v: Any, sent: Any, keep_u
 @njit(cache=True)
 def _add_row(ring: Any, weights: Any, factor: Any) -> None:
     for i in range(len(ring)):
-        ring[i] += np.int32(weights[i]) * factor
+        ring[i] += np.int32(np.int32(weights[i]) * factor)
 
 
 @njit(cache=True)
-def _conv_event(q: Any, neuron: Any, factor: Any, slot: Any, n_target: Any, ring: Any,
-                weights: Any, place: Any, delays: Any, slots: Any) -> None:
-    """Add one patch: the output positions that see input element ``neuron`` (c, y, x)."""
-    height, width = q[Q_H], q[Q_W]
-    c = neuron // (height * width)
-    y = (neuron // width) % height
-    x = neuron % width
-    group_in = q[Q_CIN] // q[Q_GROUPS]
-    group_out = q[Q_COUT] // q[Q_GROUPS]
-    first = (c // group_in) * group_out
-    for ky in range(q[Q_KH]):
-        from_y = y + q[Q_PY] - ky * q[Q_DY]
-        if from_y < 0 or from_y % q[Q_SY] != 0:
-            continue
-        oy = from_y // q[Q_SY]
-        if oy >= q[Q_OH]:
-            continue
-        for kx in range(q[Q_KW]):
-            from_x = x + q[Q_PX] - kx * q[Q_DX]
-            if from_x < 0 or from_x % q[Q_SX] != 0:
-                continue
-            ox = from_x // q[Q_SX]
-            if ox >= q[Q_OW]:
-                continue
-            w = q[Q_WEIGHT] + ((c * q[Q_KH] + ky) * q[Q_KW] + kx) * group_out
-            if q[Q_LAST] == 1 and q[Q_TDELAYS] < 0:
-                start = slot * n_target + (oy * q[Q_OW] + ox) * q[Q_COUT] + first
-                _add_row(ring[start:start + group_out], weights[w:w + group_out], factor)
-                continue
-            for k in range(group_out):
-                to = place[((first + k) * q[Q_OH] + oy) * q[Q_OW] + ox]
-                into = slot
-                if q[Q_TDELAYS] >= 0:
-                    into = (slot + delays[q[Q_TDELAYS] + to]) % slots
-                ring[into * n_target + to] += np.int32(weights[w + k]) * factor
-
-
-@njit(cache=True)
-def _deliver(q: Any, neuron: Any, payload: Any, t: Any, source: Any, target: Any, ring: Any,
-             weights: Any, indptr: Any, index: Any, delays: Any, logical: Any, place: Any) -> None:
-    """Phase route for one event: ``neuron`` in stored order sends ``payload``."""
-    n = target[P_N]
-    slots = target[P_SLOTS]
-    delay = q[Q_SDELAY] if q[Q_SDELAYS] < 0 else delays[q[Q_SDELAYS] + neuron]
-    slot = (t + 1 + delay + q[Q_TDELAY]) % slots
-    factor = np.int32(payload << q[Q_SHIFT])
-    if q[Q_KIND] == KIND_DENSE:
-        row = q[Q_WEIGHT] + neuron * n
+def _dense_events(q: Any, neurons: Any, payloads: Any, t: Any, target: Any, ring: Any,
+                  weights: Any, delays: Any) -> None:
+    """Add one row of weights an event."""
+    n, slots, shift = target[P_N], target[P_SLOTS], q[Q_SHIFT]
+    base = t + 1 + q[Q_TDELAY] + q[Q_SDELAY]
+    for e in range(len(neurons)):
+        j = neurons[e]
+        slot = base if q[Q_SDELAYS] < 0 else base + delays[q[Q_SDELAYS] + j]
+        slot = slot % slots
+        factor = np.int32(payloads[e] << shift)
+        row = q[Q_WEIGHT] + j * n
         if q[Q_TDELAYS] < 0:
             _add_row(ring[slot * n:(slot + 1) * n], weights[row:row + n], factor)
         else:
             for i in range(n):
                 into = (slot + delays[q[Q_TDELAYS] + i]) % slots
                 ring[into * n + i] += np.int32(weights[row + i]) * factor
-    elif q[Q_KIND] == KIND_CONV:
-        element = logical[source[P_STATE] + neuron]
-        _conv_event(q, element, factor, slot, n, ring, weights,
-                    place[target[P_STATE]:target[P_STATE] + n], delays, slots)
-    else:
-        start = indptr[q[Q_INDPTR] + neuron]
-        stop = indptr[q[Q_INDPTR] + neuron + 1]
-        for k in range(start, stop):
+
+
+@njit(cache=True)
+def _sparse_events(q: Any, neurons: Any, payloads: Any, t: Any, target: Any, ring: Any,
+                   weights: Any, indptr: Any, index: Any, delays: Any) -> None:
+    """Add one list of weights an event."""
+    n, slots, shift = target[P_N], target[P_SLOTS], q[Q_SHIFT]
+    base = t + 1 + q[Q_TDELAY] + q[Q_SDELAY]
+    for e in range(len(neurons)):
+        j = neurons[e]
+        slot = base if q[Q_SDELAYS] < 0 else base + delays[q[Q_SDELAYS] + j]
+        slot = slot % slots
+        factor = np.int32(payloads[e] << shift)
+        for k in range(indptr[q[Q_INDPTR] + j], indptr[q[Q_INDPTR] + j + 1]):
             to = index[q[Q_INDEX] + k]
             into = slot
             if q[Q_TDELAYS] >= 0:
@@ -159,95 +184,156 @@ def _deliver(q: Any, neuron: Any, payload: Any, t: Any, source: Any, target: Any
 
 
 @njit(cache=True)
+def _conv_events(q: Any, neurons: Any, payloads: Any, t: Any, logical: Any, target: Any,
+                 ring: Any, weights: Any, place: Any, delays: Any) -> None:
+    """Add one patch an event: the output positions that see the input element (c, y, x)."""
+    n, slots, shift = target[P_N], target[P_SLOTS], q[Q_SHIFT]
+    base = t + 1 + q[Q_TDELAY] + q[Q_SDELAY]
+    height, width, out_h, out_w = q[Q_H], q[Q_W], q[Q_OH], q[Q_OW]
+    k_h, k_w, s_y, s_x, d_y, d_x = q[Q_KH], q[Q_KW], q[Q_SY], q[Q_SX], q[Q_DY], q[Q_DX]
+    c_out = q[Q_COUT]
+    group_in, group_out = q[Q_CIN] // q[Q_GROUPS], c_out // q[Q_GROUPS]
+    in_runs = q[Q_LAST] == 1 and q[Q_TDELAYS] < 0
+    for e in range(len(neurons)):
+        element = logical[neurons[e]]
+        slot = base if q[Q_SDELAYS] < 0 else base + delays[q[Q_SDELAYS] + neurons[e]]
+        slot = slot % slots
+        factor = np.int32(payloads[e] << shift)
+        c = element // (height * width)
+        y = (element // width) % height + q[Q_PY]
+        x = element % width + q[Q_PX]
+        first = (c // group_in) * group_out
+        # Output row oy reads this element with tap (y - oy * stride) / dilation.
+        top = max(0, -(((k_h - 1) * d_y - y) // s_y))
+        left = max(0, -(((k_w - 1) * d_x - x) // s_x))
+        for oy in range(top, min(out_h - 1, y // s_y) + 1):
+            tap_y = y - oy * s_y
+            if d_y > 1:
+                if tap_y % d_y != 0:
+                    continue
+                tap_y = tap_y // d_y
+            for ox in range(left, min(out_w - 1, x // s_x) + 1):
+                tap_x = x - ox * s_x
+                if d_x > 1:
+                    if tap_x % d_x != 0:
+                        continue
+                    tap_x = tap_x // d_x
+                w = q[Q_WEIGHT] + ((c * k_h + tap_y) * k_w + tap_x) * group_out
+                if in_runs:
+                    start = slot * n + (oy * out_w + ox) * c_out + first
+                    _add_row(ring[start:start + group_out], weights[w:w + group_out], factor)
+                    continue
+                for k in range(group_out):
+                    to = place[((first + k) * out_h + oy) * out_w + ox]
+                    into = slot
+                    if q[Q_TDELAYS] >= 0:
+                        into = (slot + delays[q[Q_TDELAYS] + to]) % slots
+                    ring[into * n + to] += np.int32(weights[w + k]) * factor
+
+
+@njit(cache=True)
+def _collect(sent: Any, neurons: Any, payloads: Any) -> Any:
+    """List the neurons that sent something; returns how many."""
+    count = 0
+    for i in range(len(sent)):
+        if sent[i] != 0:
+            neurons[count] = i
+            payloads[count] = sent[i]
+            count += 1
+    return count
+
+
+@njit(cache=True)
 def _record(to: Any, values: Any, logical: Any) -> None:
     for i in range(len(values)):
         to[logical[i]] = values[i]
 
 
-@njit(cache=True)
-def _run_sample(sample: Any, total: Any, machine: Any, pops: Any, projs: Any, outgoing: Any,
-                keep_u: Any, keep_v: Any, threshold: Any, bias: Any, initial: Any, loaded: Any,
-                weights: Any, indptr: Any, index: Any, delays: Any, logical: Any, place: Any,
-                event_steps: Any, event_ptr: Any, event_ptr_at: Any, event_neuron: Any,
-                event_payload: Any, rec_s: Any, rec_u: Any, rec_v: Any, ring: Any, u: Any, v: Any,
-                sent: Any, own_bias: Any) -> None:
-    ring[:] = 0
-    u[:] = 0
-    v[:] = initial
-    sent[:] = 0
-    own_bias[:] = bias
-    n_pops = len(pops)
-    for p in range(n_pops):
-        if pops[p, P_BIAS] >= 0:
-            n = pops[p, P_N]
-            s0 = pops[p, P_STATE]
-            for i in range(n):
-                own_bias[s0 + i] += loaded[pops[p, P_BIAS] + sample * n + i]
-    for t in range(total):
-        for p in range(n_pops):
-            pop = pops[p]
-            if pop[P_SPIKES] == 0:
-                continue
-            n = pop[P_N]
-            a, b = pop[P_STATE], pop[P_STATE] + n
-            if t == pop[P_LATENCY]:
-                u[a:b] = 0
-                v[a:b] = initial[a:b]
-                sent[a:b] = 0
-            slot = pop[P_RING] + (t % pop[P_SLOTS]) * n
-            _update(pop, machine, ring[slot:slot + n], u[a:b], v[a:b], sent[a:b], keep_u[a:b],
-                    keep_v[a:b], threshold[a:b], own_bias[a:b])
-            row = (sample * total + t) * n
-            if pop[P_SREC] >= 0:
-                _record(rec_s[pop[P_SREC] + row:pop[P_SREC] + row + n], sent[a:b], logical[a:b])
-            if pop[P_UREC] >= 0:
-                _record(rec_u[pop[P_UREC] + row:pop[P_UREC] + row + n], u[a:b], logical[a:b])
-            if pop[P_VREC] >= 0:
-                _record(rec_v[pop[P_VREC] + row:pop[P_VREC] + row + n], v[a:b], logical[a:b])
-        for p in range(n_pops):
-            pop = pops[p]
-            first, last = outgoing[p], outgoing[p + 1]
-            if first == last:
-                continue
-            if pop[P_EVENTS] >= 0:
-                steps = event_steps[pop[P_EVENTS], 0]
-                if t >= event_steps[pop[P_EVENTS], 1]:
-                    continue
-                at = event_ptr_at[pop[P_EVENTS]] + sample * steps + (0 if steps == 1 else t)
-                for e in range(event_ptr[at], event_ptr[at + 1]):
-                    for k in range(first, last):
-                        q = projs[k]
-                        target = pops[q[Q_TARGET]]
-                        _deliver(q, event_neuron[e], event_payload[e], t, pop, target,
-                                 ring[target[P_RING]:], weights, indptr, index, delays, logical,
-                                 place)
-                continue
-            s0 = pop[P_STATE]
-            for i in range(pop[P_N]):
-                if sent[s0 + i] != 0:
-                    for k in range(first, last):
-                        q = projs[k]
-                        target = pops[q[Q_TARGET]]
-                        _deliver(q, i, sent[s0 + i], t, pop, target, ring[target[P_RING]:],
-                                 weights, indptr, index, delays, logical, place)
-
-
-@njit(cache=True, parallel=True)
-def run_samples(n_samples: Any, workers: Any, total: Any, machine: Any, pops: Any, projs: Any,
-                outgoing: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any, initial: Any,
-                loaded: Any, weights: Any, indptr: Any, index: Any, delays: Any, logical: Any,
-                place: Any, event_steps: Any, event_ptr: Any, event_ptr_at: Any,
+@njit(cache=True, nogil=True)
+def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, pops: Any,
+                projs: Any, outgoing: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any,
+                initial: Any, loaded: Any, weights: Any, indptr: Any, index: Any, delays: Any,
+                logical: Any, place: Any, event_steps: Any, event_ptr: Any, event_ptr_at: Any,
                 event_neuron: Any, event_payload: Any, rec_s: Any, rec_u: Any, rec_v: Any,
                 ring_size: Any) -> None:
-    """Run every sample; worker w takes samples w, w + workers, ... with its own state."""
-    for w in prange(workers):
-        ring = np.zeros(ring_size, np.int32)
-        u = np.zeros(len(initial), np.int32)
-        v = np.zeros(len(initial), np.int32)
-        sent = np.zeros(len(initial), np.int32)
-        own_bias = np.zeros(len(initial), np.int64)
-        for sample in range(w, n_samples, workers):
-            _run_sample(sample, total, machine, pops, projs, outgoing, keep_u, keep_v, threshold,
-                        bias, initial, loaded, weights, indptr, index, delays, logical, place,
-                        event_steps, event_ptr, event_ptr_at, event_neuron, event_payload, rec_s,
-                        rec_u, rec_v, ring, u, v, sent, own_bias)
+    """Run the samples [first_sample, last_sample) one after another.
+
+    Holds no lock: threads run ranges of their own, each with its own state.
+    """
+    n_pops = len(pops)
+    ring = np.zeros(ring_size, np.int32)
+    u = np.zeros(len(initial), np.int32)
+    v = np.zeros(len(initial), np.int32)
+    sent = np.zeros(len(initial), np.int32)
+    fired = np.zeros(len(initial), np.int32)
+    payload = np.zeros(len(initial), np.int32)
+    own_bias = np.zeros(len(initial), np.int32)
+    for sample in range(first_sample, last_sample):
+        ring[:] = 0
+        u[:] = 0
+        v[:] = initial
+        sent[:] = 0
+        own_bias[:] = bias
+        for p in range(n_pops):
+            if pops[p, P_BIAS] >= 0:
+                n, a = pops[p, P_N], pops[p, P_STATE]
+                for i in range(n):
+                    own_bias[a + i] += np.int32(loaded[pops[p, P_BIAS] + sample * n + i])
+        for t in range(total):
+            for p in range(n_pops):
+                pop = pops[p]
+                if pop[P_SPIKES] == 0:
+                    continue
+                n = pop[P_N]
+                a, b = pop[P_STATE], pop[P_STATE] + n
+                if t == pop[P_LATENCY]:
+                    u[a:b] = 0
+                    v[a:b] = initial[a:b]
+                    sent[a:b] = 0
+                slot = pop[P_RING] + (t % pop[P_SLOTS]) * n
+                if pop[P_NARROW] == 1:
+                    _update_narrow(pop, machine, ring[slot:slot + n], u[a:b], v[a:b], sent[a:b],
+                                   keep_u[a:b], keep_v[a:b], threshold[a:b], own_bias[a:b])
+                else:
+                    _update(pop, machine, ring[slot:slot + n], u[a:b], v[a:b], sent[a:b],
+                            keep_u[a:b], keep_v[a:b], threshold[a:b], own_bias[a:b])
+                row = (sample * total + t) * n
+                if pop[P_SREC] >= 0:
+                    start = pop[P_SREC] + row
+                    _record(rec_s[start:start + n], sent[a:b], logical[a:b])
+                if pop[P_UREC] >= 0:
+                    start = pop[P_UREC] + row
+                    _record(rec_u[start:start + n], u[a:b], logical[a:b])
+                if pop[P_VREC] >= 0:
+                    start = pop[P_VREC] + row
+                    _record(rec_v[start:start + n], v[a:b], logical[a:b])
+            for p in range(n_pops):
+                pop = pops[p]
+                a, b = pop[P_STATE], pop[P_STATE] + pop[P_N]
+                if outgoing[p] == outgoing[p + 1]:
+                    continue
+                if pop[P_EVENTS] >= 0:
+                    steps = event_steps[pop[P_EVENTS], 0]
+                    if t >= event_steps[pop[P_EVENTS], 1]:
+                        continue
+                    at = event_ptr_at[pop[P_EVENTS]] + sample * steps + (0 if steps == 1 else t)
+                    neurons = event_neuron[event_ptr[at]:event_ptr[at + 1]]
+                    values = event_payload[event_ptr[at]:event_ptr[at + 1]]
+                else:
+                    count = _collect(sent[a:b], fired, payload)
+                    neurons, values = fired[:count], payload[:count]
+                if len(neurons) == 0:
+                    continue
+                for k in range(outgoing[p], outgoing[p + 1]):
+                    q = projs[k]
+                    target = pops[q[Q_TARGET]]
+                    own = ring[target[P_RING]:target[P_RING] + target[P_N] * target[P_SLOTS]]
+                    if q[Q_KIND] == KIND_DENSE:
+                        _dense_events(q, neurons, values, t, target, own, weights, delays)
+                    elif q[Q_KIND] == KIND_CONV:
+                        to, end = target[P_STATE], target[P_STATE] + target[P_N]
+                        _conv_events(q, neurons, values, t, logical[a:b], target, own, weights,
+                                     place[to:end], delays)
+                    else:
+                        _sparse_events(q, neurons, values, t, target, own, weights, indptr,
+                                       index, delays)

@@ -50,7 +50,7 @@ class Packed:
     def nbytes(self) -> int:
         """Bytes of parameters (all arrays) and of one sample's state."""
         arrays = [v for v in vars(self).values() if isinstance(v, np.ndarray)]
-        state = 4 * self.ring_size + (3 * 4 + 8) * len(self.initial)
+        state = 4 * self.ring_size + 4 * 4 * len(self.initial)
         return sum(a.nbytes for a in arrays) + state
 
 
@@ -114,7 +114,7 @@ class _Packer:
             states(lambda p: 4096 - (p.current_decay + m.current_decay_offset), np.int32),
             states(lambda p: 4096 - p.membrane_decay, np.int32),
             states(lambda p: p.threshold << m.threshold_shift, np.int64),
-            states(lambda p: p.bias, np.int64), states(lambda p: p.initial_v, np.int32),
+            states(lambda p: p.bias, np.int32), states(lambda p: p.initial_v, np.int32),
             self.weights.joined(), self.indptr.joined(), self.index.joined(),
             self.delays.joined(), np.concatenate(logical).astype(np.int64),
             np.concatenate([np.argsort(x) for x in logical]).astype(np.int64),
@@ -123,15 +123,33 @@ class _Packer:
     def _populations(self) -> Ints:
         table = np.full((len(self.order), k.P_COLUMNS), -1, np.int64)
         state = ring = 0
+        offset = self.network.target.machine.current_decay_offset
         for i, p in enumerate(self.network.populations):
             longest = max((int(q.source_delay.max() + q.target_delay.max())
                            for q in self.network.projections if q.target == p.name), default=0)
             slots = 0 if p.role == "source" else longest + 2
             table[i, :k.P_EVENTS] = (p.n, state, ring, slots, _ROLE[p.role], _RESET[p.reset],
                                      p.compare == "ge", p.max_spikes, p.latency)
+            table[i, k.P_NARROW:] = (self._is_narrow(p), np.any(p.current_decay + offset < 4096),
+                                     np.any(p.membrane_decay > 0))
             state += p.n
             ring += p.n * slots
         return table
+
+    def _is_narrow(self, p: QuantizedPopulation) -> bool:
+        """Do the proved bounds keep every intermediate sum of the fast update in 32 bits?"""
+        if p.role == "source" or p.max_spikes > 1 or p.reset not in ("none", "zero"):
+            return False
+        m = self.network.target.machine
+        bounds = next((b for b in self.network.bounds if b.population == p.name), None)
+        if bounds is None or not p.n:
+            return False
+        a = max(-int(bounds.a_low.min()), int(bounds.a_high.max())) << m.input_shift
+        u = 1 << (m.u_bits - 1)
+        bias = self.network.target.neuron.bias_mantissa_max << (
+            self.network.target.neuron.bias_exponent_max)
+        threshold = int(p.threshold.max()) << m.threshold_shift
+        return max(u + a, m.v_limit + u + bias, 2 * u, threshold) < 1 << 31
 
     def _projection(self, q: QuantizedProjection) -> list[int]:
         row = [0] * k.Q_COLUMNS

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -24,10 +27,8 @@ def run_simulator(network: QuantizedNetwork, encoded: EncodedInput, probes: Prob
                   progress: Progress | None = None) -> IntegerRun:
     """As ``neurocompile.reference.integer.run_integer``, event-driven and in parallel over samples.
 
-    ``workers``: threads (default: Numba's). ``progress`` is called with the samples done.
+    ``workers``: threads (default: one a processor). ``progress`` is called with the samples done.
     """
-    from numba import get_num_threads
-
     packed = packed or pack(network)
     total = encoded.n_steps + network.latency
     run = IntegerRun(total)
@@ -35,7 +36,7 @@ def run_simulator(network: QuantizedNetwork, encoded: EncodedInput, probes: Prob
         for name in names:
             store[name] = np.zeros((encoded.n_samples, total, network.population(name).n),
                                    np.int32)
-    threads = workers or get_num_threads()
+    threads = workers or available_cpus()
     chunk = max(threads, _CHUNK_BYTES // max(1, total * sum(
         p.n for p in network.populations if p.role == "source")))
     for start in range(0, encoded.n_samples, chunk):
@@ -47,6 +48,13 @@ def run_simulator(network: QuantizedNetwork, encoded: EncodedInput, probes: Prob
         if progress is not None:
             progress(min(encoded.n_samples, start + chunk))
     return run
+
+
+def available_cpus() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _run_chunk(packed: Packed, part: EncodedInput, total: int, given: dict[str, Any],
@@ -68,12 +76,18 @@ def _run_chunk(packed: Packed, part: EncodedInput, total: int, given: dict[str, 
         pops[i, k.P_BIAS] = len(loaded)
         stored = values[:, packed.logical[first:first + n]]
         loaded = np.concatenate([loaded, stored.reshape(-1)])
-    k.run_samples(
-        part.n_samples, min(threads, part.n_samples), total, packed.machine, pops, packed.projs,
-        packed.outgoing, packed.keep_u, packed.keep_v, packed.threshold, packed.bias,
-        packed.initial, loaded, packed.weights, packed.indptr, packed.index, packed.delays,
-        packed.logical, packed.place, events.steps, events.ptr, events.ptr_at, events.neuron,
-        events.payload, *recorded, packed.ring_size)
+    arguments = (
+        total, packed.machine, pops, packed.projs, packed.outgoing, packed.keep_u, packed.keep_v,
+        packed.threshold, packed.bias, packed.initial, loaded, packed.weights, packed.indptr,
+        packed.index, packed.delays, packed.logical, packed.place, events.steps, events.ptr,
+        events.ptr_at, events.neuron, events.payload, *recorded, packed.ring_size)
+    # A few ranges a thread even out samples of different activity.
+    edges = np.linspace(0, part.n_samples, min(part.n_samples, 4 * threads) + 1).astype(int)
+    with ThreadPoolExecutor(threads) as pool:
+        runs = [pool.submit(k.run_samples, int(a), int(b), *arguments)
+                for a, b in itertools.pairwise(edges)]
+        for finished in runs:
+            finished.result()
     for names, store, column, flat in (
             (probes.s, run.s, k.P_SREC, recorded[0]), (probes.u, run.u, k.P_UREC, recorded[1]),
             (probes.v, run.v, k.P_VREC, recorded[2])):
