@@ -13,7 +13,7 @@ import numpy.typing as npt
 from neurocompile.contract import load_contract
 from neurocompile.data import Dataset, Signal
 from neurocompile.data import load_data as _load_data
-from neurocompile.diagnostics import Diagnostic, fail
+from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
 from neurocompile.flow import Options, discretize, lower
 from neurocompile.ir.contract import Contract
 from neurocompile.ir.discrete import DiscreteNetwork
@@ -22,9 +22,9 @@ from neurocompile.ir.network import Network, Port
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 from neurocompile.targets import load_target
-from neurocompile.verify.evaluate import Evaluation, grids
-from neurocompile.verify.evaluate import evaluate as _evaluate
-from neurocompile.verify.report import VerificationReport
+from neurocompile.verification.evaluate import Evaluation, grids
+from neurocompile.verification.evaluate import evaluate as _evaluate
+from neurocompile.verification.report import VerificationReport
 
 if TYPE_CHECKING:
     import nir
@@ -101,14 +101,17 @@ class Run:
     def save(self, path: str | Path) -> None:
         """Write ``RUN.npz``: outputs and probes under their names, ``latency`` in steps, the
         latency of each array as ``NAME:latency``, and ``dt``. Written whole or not at all; raises
-        E625 where it cannot be."""
+        E625 where it cannot be, or where a node has one of these names."""
         from neurocompile.data.rasters import write_arrays
 
         arrays: dict[str, npt.NDArray[Any]] = {**self.outputs, **self.probes}
-        for name, steps in self.latencies.items():
-            arrays[f"{name}:latency"] = np.array(steps)
-        arrays["latency"], arrays["dt"] = np.array(self.latency), np.array(self.dt_s)
-        write_arrays(path, arrays)
+        facts = {f"{name}:latency": np.array(steps) for name, steps in self.latencies.items()}
+        facts |= {"latency": np.array(self.latency), "dt": np.array(self.dt_s)}
+        taken = sorted(set(arrays) & set(facts))
+        if taken:
+            raise fail("E625", str(path), "cannot be written: a node has a name that the file "
+                       "uses itself", got=", ".join(taken), hint="rename the node")
+        write_arrays(path, {**arrays, **facts})
 
 
 def load(source: str | Path | nir.NIRGraph) -> Network:
@@ -173,9 +176,10 @@ def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: in
     if isinstance(model, Network):
         model = discretize(model, load_contract(contract if contract is not None else Contract(),
                                                 dt_s=dt_s))
-    data = as_dataset(inputs, model.inputs, steps)
     if isinstance(model, Build):
+        data = as_dataset(inputs, model.inputs, steps, model.discrete.dt_s)
         return _simulate_build(model, data, probes, backend, progress)
+    data = as_dataset(inputs, model.inputs, steps, model.dt_s)
     return _simulate_float(model, data, probes, progress)
 
 
@@ -183,9 +187,10 @@ def verify(build: Build, inputs: Any, *, steps: int | None = None,
            backends: Sequence[str] = ("reference", "simulator"),
            progress: Progress | None = None) -> tuple[VerificationReport, ...]:
     """Compare backends with the first one in u, v and s of every population at every step."""
-    from neurocompile.verify.run import verify as run_verify
+    from neurocompile.verification.run import verify as run_verify
 
-    return run_verify(build.mapping, as_dataset(inputs, build.inputs, steps), backends, progress)
+    loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
+    return run_verify(build.mapping, loaded, backends, progress)
 
 
 def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str | None = None,
@@ -194,17 +199,22 @@ def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str |
     """Accuracy and spike trains of the float against the quantized network."""
     from neurocompile.backend import load_backend
 
-    return _evaluate(build.quantized, as_dataset(data, build.inputs, steps),
-                     load_backend(backend).run, output=output, decode=decode,
-                     explain_samples=explain_samples, progress=progress)
+    loaded = as_dataset(data, build.inputs, steps, build.discrete.dt_s)
+    return _evaluate(build.quantized, loaded, load_backend(backend).run, output=output,
+                     decode=decode, explain_samples=explain_samples, progress=progress)
 
 
-def as_dataset(inputs: Any, ports: tuple[Port, ...], steps: int | None = None) -> Dataset:
-    """Whatever a caller holds as a ``Dataset``: arrays are [sample, step, *shape]."""
+def as_dataset(inputs: Any, ports: tuple[Port, ...], steps: int | None = None,
+               dt_s: float | None = None) -> Dataset:
+    """Whatever a caller holds as a ``Dataset``: arrays are [sample, step, *shape].
+
+    ``dt_s`` (seconds a step) must be that of a file. Raises ``CompileError``: E640 (arrays), E6xx
+    (files).
+    """
     if isinstance(inputs, Dataset):
         return inputs
     if isinstance(inputs, (str, Path)):
-        return _load_data(inputs, inputs=ports, steps=steps)
+        return _load_data(inputs, inputs=ports, steps=steps, dt_s=dt_s)
     if not isinstance(inputs, Mapping):
         inputs = {ports[0].name: inputs} if len(ports) == 1 else {"": inputs}
     missing = sorted({p.name for p in ports} - set(inputs))
@@ -214,15 +224,31 @@ def as_dataset(inputs: Any, ports: tuple[Port, ...], steps: int | None = None) -
                    got=", ".join(map(repr, sorted(inputs))),
                    limit=", ".join(repr(p.name) for p in ports),
                    hint="pass a dict with one array for each input")
-    signals = {}
+    arrays = {port.name: np.asarray(inputs[port.name]) for port in ports}
+    found = Diagnostics()
     for port in ports:
-        values = np.asarray(inputs[port.name])
-        if values.shape[2:] != port.shape:
-            raise fail("E640", port.name, "the array has another shape than the input",
-                       got=list(values.shape), limit=["sample", "step", *port.shape],
-                       hint="arrays are [sample, step, *shape]")
-        signals[port.name] = Signal(values)
-    return Dataset(signals, None, None)
+        _check_array(port, arrays[port.name], steps, found)
+    if len({a.shape[:2] for a in arrays.values()}) > 1:
+        found.add("E640", "inputs", "the arrays differ in samples or steps",
+                  got=", ".join(f"{name} {list(a.shape[:2])}" for name, a in arrays.items()))
+    found.raise_if_errors()
+    return Dataset({name: Signal(values) for name, values in arrays.items()}, None, None)
+
+
+def _check_array(port: Port, values: npt.NDArray[Any], steps: int | None,
+                 found: Diagnostics) -> None:
+    if values.dtype.kind not in "biuf":
+        found.add("E640", port.name, "the array holds no numbers", got=values.dtype,
+                  limit="bool, integers or floats")
+    elif not bool(np.isfinite(values).all()):
+        found.add("E640", port.name, "the array holds NaN or infinity")
+    if values.ndim < 2 or values.shape[2:] != port.shape or 0 in values.shape[:2]:
+        found.add("E640", port.name, "the array has another shape than the input",
+                  got=list(values.shape), limit=["sample", "step", *port.shape],
+                  hint="arrays are [sample, step, *shape], with at least one of each")
+    elif steps is not None and values.shape[1] != steps:
+        found.add("E640", port.name, "the array has another number of steps than stated",
+                  got=values.shape[1], limit=steps, hint="leave steps out to use all of them")
 
 
 def parse_probe(text: str, names: Sequence[str]) -> tuple[str, str]:

@@ -75,7 +75,7 @@ InputMode = Annotated[str | None, typer.Option(
 InputMax = Annotated[float | None, typer.Option(
     "--input-max", metavar="X", help="The largest value an input will have.")]
 WeightBits = Annotated[int, typer.Option(
-    "--weight-bits", metavar="N", help="Bits of a weight, its sign included.")]
+    "--weight-bits", metavar="N", help="Bits of a weight.")]
 Threshold = Annotated[list[str] | None, typer.Option(
     "--threshold", metavar="POP=N",
     help="Threshold register of a population; may be repeated.")]
@@ -315,7 +315,7 @@ def simulate(path: ModelOrBuild, data: Input,
                  metavar="POP:v", help="Also record s, u or v of POP; may be repeated.")] = None,
              contract: ContractOption = None, dt: Dt = None,
              backend: Annotated[str | None, typer.Option(
-                 metavar="NAME", help="What runs a BUILD. [default: simulator]")] = None,
+                 metavar="NAME", help="What runs a BUILD; simulator if not stated.")] = None,
              as_json: Json = False) -> None:
     """Run a MODEL in float, or a BUILD in integers."""
     _check_simulate(_is_build(path), contract, dt, backend)
@@ -410,9 +410,17 @@ def evaluate(build: BuildPath,
         _emit(known, as_json, lambda: show_evaluation(out, known))
 
 
+def _has_subcommand(context: typer.Context, as_json: bool) -> bool:
+    if context.invoked_subcommand is None:
+        return False
+    if as_json:  # the subcommand would not see it
+        raise typer.BadParameter(f"--json comes after {context.invoked_subcommand}")
+    return True
+
+
 @targets_app.callback()
 def _targets(context: typer.Context, as_json: Json = False) -> None:
-    if context.invoked_subcommand is not None:
+    if _has_subcommand(context, as_json):
         return
     with reporting(as_json):
         from neurocompile.facts import target_facts
@@ -439,7 +447,7 @@ def show_target(target: Annotated[str, typer.Argument(
 
 @contract_app.callback()
 def _contracts(context: typer.Context, as_json: Json = False) -> None:
-    if context.invoked_subcommand is not None:
+    if _has_subcommand(context, as_json):
         return
     from neurocompile.facts import contract_facts
     from neurocompile.presets import PRESETS

@@ -181,6 +181,9 @@ def target_facts(target: TargetSpec) -> Facts:
         groups[group] = {f.name: {"value": getattr(part, f.name),
                                   **sources.get(f"{group}.{f.name}", {})} for f in fields(part)}
     return {"name": target.name, "revision": target.revision, "description": target.description,
-            "edge_latency": target.edge_latency, "phases": list(target.phases), **groups,
-            "costs": {event: {"energy_pj": cost[0], "time_ns": cost[1]}
+            "phases": list(target.phases),
+            "edge_latency": {"value": target.edge_latency, **sources.get("edge_latency", {})},
+            **groups,
+            "costs": {event: {"energy_pj": cost[0], "time_ns": cost[1],
+                              **sources.get(f"costs.{event}", {})}
                       for event, cost in target.costs.items()}}

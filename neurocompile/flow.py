@@ -11,6 +11,7 @@ from neurocompile.data import Dataset
 from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics
 from neurocompile.fixedpoint import Rounding
 from neurocompile.ir.base import FloatArray
+from neurocompile.ir.check import check_quantized
 from neurocompile.ir.contract import Contract, InputBinding
 from neurocompile.ir.discrete import DiscreteNetwork
 from neurocompile.ir.mapping import Mapping
@@ -23,8 +24,8 @@ from neurocompile.passes.partition import Partition
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.schedule import Schedule
 from neurocompile.reference.floating import run_float
-from neurocompile.verify.evaluate import grids
-from neurocompile.verify.mapping import check_mapping
+from neurocompile.verification.evaluate import grids
+from neurocompile.verification.mapping import check_mapping
 
 CALIBRATION_SAMPLES = 64
 """Samples of the calibration data that are run to learn firing rates."""
@@ -58,8 +59,10 @@ def lower(network: Network, contract: Contract, target: TargetSpec, options: Opt
     quantize = Quantize(options.weight_bits, options.decay_rounding, options.thresholds,
                         options.max_steps, options.accept_bounds, _rates(discrete, calibration))
     quantized, more = quantize.run_with_notes(scheduled)
-    mapping = Partition(neurons_per_core=options.neurons_per_core).run(quantized)
     found = Diagnostics()
+    found.extend(check_quantized(quantized))
+    found.raise_if_errors()
+    mapping = Partition(neurons_per_core=options.neurons_per_core).run(quantized)
     found.extend(check_mapping(mapping))
     found.raise_if_errors()
     return mapping, (*notes, *more)

@@ -77,6 +77,10 @@ def _prove(network: QuantizedNetwork, p: QuantizedPopulation, max_steps: int | N
     b_low, b_high = bias_range(network, p)
     v_low = _steady(np.minimum(u_low + b_low, 0), p.membrane_decay.astype(np.float64), max_steps)
     v_low = np.minimum(v_low, p.initial_v)
+    if p.reset == "subtract_delayed":
+        # A step after its spikes a membrane loses their thresholds, having leaked meanwhile.
+        drop = p.max_spikes * (p.threshold << m.threshold_shift) * p.membrane_decay / 4096
+        v_low = np.minimum(v_low, np.minimum(u_low + b_low, 0) - drop - 1)
     if p.role == "spiking":
         # After the comparison a membrane is at most at its threshold, unless several spikes'
         # worth of input were cut to max_spikes; then the sum below still holds at saturation.

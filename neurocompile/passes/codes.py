@@ -35,6 +35,10 @@ CODES: dict[str, tuple[str, str]] = {
              "step 0 on the chip."),
     "W313": ("spikes a step are limited", "The chip sends fewer spikes a step than the contract "
              "allows."),
+    "E320": ("broken discrete network", "A constant, delay or onset is not what the phase "
+             "promises: a fault of the compiler, or of a file made by hand."),
+    "E321": ("broken schedule", "A connection does not arrive when the float network has it, or a "
+             "delay is outside the target's range: a fault of the compiler."),
     "E401": ("threshold not above reset", "Such a neuron fires at every step."),
     "E402": ("range not proved", "Interval arithmetic cannot exclude an overflow."),
     "W402": ("range not proved, accepted", "As E402, accepted by the user."),
@@ -45,5 +49,16 @@ CODES: dict[str, tuple[str, str]] = {
              "to be written out."),
     "I406": ("kernel written out", "Neurons of a channel differ, so each has its own weights."),
     "E407": ("threshold for nobody", "--threshold names a population that does not exist."),
+    "E408": ("weights outside their format", "An integer weight does not fit its bits or its sign "
+             "mode."),
     "W409": ("decay vanishes", "A decay is below the resolution of the decay register."),
+    "E410": ("format not on this target", "The target has no weights of this width, or no such "
+             "exponent."),
+    "E411": ("value outside its register", "A decay, threshold, bias or initial membrane does not "
+             "fit the target's register."),
+    "E412": ("delay outside the target's", "A synapse has a delay the target cannot hold."),
+    "E413": ("range wrong or missing", "A population's proved range does not hold what its weights "
+             "can add up to, or leaves the machine's."),
+    "E414": ("rule not on this target", "A quantized neuron or input has a reset, comparison, "
+             "number of spikes or payload the target does not have."),
 }

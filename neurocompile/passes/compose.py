@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocompile.ir.base import Array, FloatArray, Shape
+from neurocompile.ir.base import Array, FloatArray, Shape, n_elements
 from neurocompile.ir.transforms import Conv, Dense, Linear, Sparse, to_sparse
 
 
@@ -83,7 +83,8 @@ def is_diagonal(transform: Linear) -> bool:
     if not isinstance(transform, Sparse):
         return False
     n = len(transform.indices)
-    return (n == len(transform.indptr) - 1 and bool(np.all(np.diff(transform.indptr) == 1))
+    return (n == len(transform.indptr) - 1 == n_elements(transform.in_shape)
+            and bool(np.all(np.diff(transform.indptr) == 1))
             and bool(np.array_equal(transform.indices, np.arange(n))))
 
 

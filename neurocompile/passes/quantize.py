@@ -8,6 +8,7 @@ bias and exponent. Method and error bounds: docs/numerics.md.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -122,10 +123,11 @@ def _inputs(scheduled: ScheduledNetwork) -> dict[str, QuantizedInput]:
         assert binding.scale is not None
         assert binding.maximum is not None
         assert binding.minimum is not None
+        # Silence (0) is always part of the range: before and after the data nothing is sent.
         inputs[name] = QuantizedInput(
             name, binding.mode, binding.scale,
-            int(np.rint(binding.minimum / binding.scale)),
-            int(np.rint(binding.maximum / binding.scale)))
+            min(0, int(np.rint(binding.minimum / binding.scale))),
+            max(0, int(np.rint(binding.maximum / binding.scale))))
     return inputs
 
 
@@ -298,10 +300,11 @@ class _PopulationQuantizer:
         if self.spiking:
             top = int((cap - self._threshold_margin(registers)) / self._threshold_step())
             top = min(top, self.target.neuron.threshold_max)
-            if top < 1:
+            least = 1 + max(0, -self._threshold_margin(registers)) // self._threshold_step()
+            if top < least:
                 self._no_scale(f"the largest legal threshold would be {top}")
                 return None
-            candidates = sorted({max(1, round(top * 2.0 ** (-k / _CANDIDATES)))
+            candidates = sorted({max(least, round(top * 2.0 ** (-k / _CANDIDATES)))
                                  for k in range(_CANDIDATES)}, reverse=True)
             units = [self._unit(c, registers) for c in candidates]
         else:
@@ -317,14 +320,16 @@ class _PopulationQuantizer:
 
         A chip that compares with > fires one unit above its threshold. Where the network
         compares with >=, the float threshold is put on that unit: on the next multiple of the
-        input grid if nothing decays (membranes are multiples of it), else one above.
+        input grid if nothing decays (membranes are multiples of it), else one above. The same
+        below the register's threshold for > on a chip that has only >=.
         """
-        if self.p.compare in self.target.neuron.compares or self.p.compare == "gt":
+        if self.p.compare in self.target.neuron.compares:
             return 0
         _, dv = registers
         on_grid = not self.dynamics.has_synapse and not np.any(dv) and not np.any(self.bias)
         on_grid = on_grid and not self.driven
-        return 1 << self.target.machine.input_shift if on_grid else 1
+        margin = 1 << self.target.machine.input_shift if on_grid else 1
+        return margin if self.p.compare == "ge" else -margin
 
     def _unit(self, threshold: int, registers: tuple[IntArray, IntArray]) -> float:
         return float(threshold * self._threshold_step() + self._threshold_margin(registers))
@@ -367,6 +372,11 @@ class _PopulationQuantizer:
                 return None
             top_v = min(m.v_limit, neuron.threshold_max * self._threshold_step() - 1)
             caps.append(_cap(top_v, reach))
+        start = np.abs(self.dynamics.initial_v - self.offset)
+        caps.append(_cap(m.v_limit, start / span))
+        if min(caps) <= 0:
+            self._no_scale("a format with room for 0 only")
+            return None
         return 0.99 * min(caps)
 
     def _membrane_reach(self, a_step: Float64, dv: IntArray) -> Float64 | None:
@@ -449,7 +459,8 @@ class _PopulationQuantizer:
             self.found.add("E403", q.name, "weights do not fit at the threshold that was set",
                            got=f"{clipped} weights above {grid.high} << {grid.exponent_max}",
                            limit=grid.high, hint="set a lower threshold")
-        mantissa = np.clip(exact, -grid.high, grid.high).astype(np.int16)
+        narrow = grid.high <= np.iinfo(np.int16).max  # not 16 bits without a sign
+        mantissa = np.clip(exact, -grid.high, grid.high).astype(np.int16 if narrow else np.int32)
         mode = "mixed" if signed else (
             "inhibitory" if t.weight.size and float(t.weight.min()) < 0 else "excitatory")
         self.errors.append(_error(q.name, "weight", np.asarray(t.weight, np.float64),
@@ -493,7 +504,8 @@ class _PopulationQuantizer:
         else:
             threshold = np.full(d.n, float(self.target.neuron.threshold_max))
         start = np.rint(scale * (d.initial_v - self.offset)).astype(np.int64)
-        compare = self.p.compare if self.p.compare in self.target.neuron.compares else "gt"
+        other: Literal["gt", "ge"] = "gt" if self.p.compare == "ge" else "ge"
+        compare = self.p.compare if self.p.compare in self.target.neuron.compares else other
         return QuantizedPopulation(
             self.p.name, self.p.shape, self.p.role, self.p.latency, registers[0], registers[1],
             threshold.astype(np.int64), mantissa, exponent, start, compare, self.p.reset,

@@ -8,6 +8,7 @@ floor(longest delay / (delay_max + 1)) relays: the least possible.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -41,7 +42,8 @@ def insert_relays(populations: list[ScheduledPopulation],
     chains: dict[str, _Chain] = {}
     for name in sorted({q.source for q in long}):
         stages = [_stages(q, limit, by_name[name].dynamics.n) for q in long if q.source == name]
-        chains[name] = _Chain(by_name[name], np.max(stages, axis=0), limit)
+        chains[name] = _Chain(by_name[name], np.max(stages, axis=0), limit,
+                              forgetting_reset(target))
         found.add("I310", name, "delays beyond the chip's longest are relayed exactly",
                   got=f"{sum(len(m) for m in chains[name].members[1:])} relay neurons",
                   limit=f"{limit} steps")
@@ -51,6 +53,14 @@ def insert_relays(populations: list[ScheduledPopulation],
     added = [p for name in sorted(chains) for p in chains[name].populations]
     links = [q for name in sorted(chains) for q in chains[name].links]
     return populations + added, kept + links
+
+
+def forgetting_reset(target: TargetSpec) -> Literal["zero", "subtract", "subtract_delayed"]:
+    """A reset of the target for neurons that leak everything and fire at a quarter of their input:
+    whichever it is, a spike does not change what they do in the next step."""
+    if "zero" in target.neuron.resets:
+        return "zero"
+    return "subtract" if "subtract" in target.neuron.resets else "subtract_delayed"
 
 
 def _longest(q: ScheduledProjection) -> int:
@@ -89,6 +99,7 @@ class _Chain:
     source: ScheduledPopulation
     longest: IntArray
     limit: int
+    reset: Literal["zero", "subtract", "subtract_delayed"]
 
     def __post_init__(self) -> None:
         self.members = [np.flatnonzero(self.longest >= k)
@@ -107,10 +118,10 @@ class _Chain:
         n = len(self.members[k])
         dynamics = DiscretePopulation(
             self._name(k), self._shape(k), "spiking", False, np.zeros(0), np.zeros(0),
-            np.zeros(n), np.ones(n), np.zeros(n), np.full(n, 0.5), np.zeros(n), np.zeros(n))
+            np.zeros(n), np.ones(n), np.zeros(n), np.full(n, 0.25), np.zeros(n), np.zeros(n))
         return ScheduledPopulation(
             self._name(k), self._shape(k), "spiking", "relay", self.source.of,
-            self.source.latency + k * (self.limit + 1), dynamics, "gt", "zero", 1)
+            self.source.latency + k * (self.limit + 1), dynamics, "gt", self.reset, 1)
 
     def _link(self, k: int) -> ScheduledProjection:
         before, mine = self.members[k - 1] if k > 1 else np.arange(self.source.dynamics.n), \

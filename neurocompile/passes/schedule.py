@@ -28,7 +28,7 @@ from neurocompile.ir.transforms import Dense, identity
 from neurocompile.models.dynamics import Choices
 from neurocompile.passes.balance import Edge, ImpossibleLoop, least_latencies
 from neurocompile.passes.bindings import resolve_bindings
-from neurocompile.passes.relays import insert_relays
+from neurocompile.passes.relays import forgetting_reset, insert_relays
 
 Reset = Literal["none", "zero", "subtract", "subtract_delayed"]
 
@@ -146,16 +146,20 @@ class _Layout:
         """Integrate-and-fire: the value ``scale`` fires every step."""
         scale = self.bindings[source.name].scale
         assert scale is not None
+        # A bias register rounds by half of its last place: below 1 by more than that, ``scale``
+        # still fires every step.
+        threshold = 1.0 - 2.0 / max(4, self.target.neuron.bias_mantissa_max + 1)
         dynamics = _simple(name, source.shape, mem_decay=1.0, gain=1.0 / scale, bias=0.0,
-                           threshold=1.0)
-        reset: Reset = "subtract" if "subtract" in self.target.neuron.resets else "zero"
+                           threshold=threshold)
+        resets = self.target.neuron.resets
+        reset: Reset = "subtract" if "subtract" in resets else forgetting_reset(self.target)
         return ScheduledPopulation(name, source.shape, "spiking", "encoder", source.name, 0,
                                    dynamics, "ge", reset, 1)
 
     def _bias_population(self) -> ScheduledPopulation:
-        dynamics = _simple(BIAS_SOURCE, (1,), mem_decay=0.0, gain=0.0, bias=1.0, threshold=0.5)
+        dynamics = _simple(BIAS_SOURCE, (1,), mem_decay=0.0, gain=0.0, bias=1.0, threshold=0.25)
         return ScheduledPopulation(BIAS_SOURCE, (1,), "spiking", "bias", "", 0, dynamics, "gt",
-                                   "zero", 1)
+                                   forgetting_reset(self.target), 1)
 
     def _to_host(self, q: DiscreteProjection) -> bool:
         """Is this projection computed by the host into bias registers? E307 if it cannot be."""
@@ -244,12 +248,11 @@ class _Layout:
                            got=f"{late} step(s)", hint='the contract accepts it: feedback = "late"')
         binding = self.bindings.get(q.source)
         value = 1.0 if binding is None or binding.scale is None else binding.scale
-        source_delay = q.source_delay + slack + late
-        target_delay = q.target_delay
-        # The chip delay of each end must not be negative by itself.
-        if int(source_delay.min()) < 0:
-            shift = -int(source_delay.min())
-            source_delay, target_delay = source_delay + shift, target_delay - shift
+        # What all elements of the target share is put on the source's side: only there can a delay
+        # be relayed. Then no end can be negative by itself.
+        shared = int(q.target_delay.min())
+        source_delay = q.source_delay + slack + late + shared
+        target_delay = q.target_delay - shared
         return ScheduledProjection(q.name, sender, q.target, q.name, q.transform, source_delay,
                                    target_delay, value, late)
 

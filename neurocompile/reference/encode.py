@@ -50,16 +50,20 @@ def encode_inputs(network: QuantizedNetwork, data: Mapping[str, Array],
     found = Diagnostics()
     n_samples = len(next(iter(data.values())))
     payloads = {i.name: _payload(i, data[i.name], found) for i in network.inputs}
-    biases: dict[str, npt.NDArray[np.int64]] = {}
+    wanted: dict[str, npt.NDArray[np.float64]] = {}
     for drive in network.drives:
         if not _is_constant(data[drive.input]):
             found.add("E633", drive.input, "values change over a sample, but this input is loaded "
                       "into bias registers once a sample", hint='give constant values, or compile '
                       'with another input mode')
             continue
-        loaded = _loaded(drive, data[drive.input], found)
-        biases[drive.target] = biases.get(drive.target, 0) + loaded
+        wanted[drive.target] = wanted.get(drive.target, 0.0) + _wanted(
+            drive, data[drive.input], found)
     found.raise_if_errors()
+    # A neuron has one register: what several inputs load is summed before it is rounded.
+    limits = {d.target: (d.mantissa_max, d.exponent_max) for d in network.drives}
+    biases = {name: np.left_shift(*to_registers(sums, *limits[name]))
+              for name, sums in wanted.items()}
     return EncodedInput(n_samples, n_steps, payloads, biases)
 
 
@@ -97,7 +101,8 @@ def _narrowest(low: int, high: int) -> type[np.integer[Any]]:
     return np.int32
 
 
-def _loaded(drive: QuantizedDrive, values: Array, found: Diagnostics) -> npt.NDArray[np.int64]:
+def _wanted(drive: QuantizedDrive, values: Array, found: Diagnostics) -> npt.NDArray[np.float64]:
+    """The drive's part of the bias before it is rounded, [sample, n]."""
     x = np.asarray(values[:, 0], np.float64)
     low, high = float(x.min(initial=drive.low)), float(x.max(initial=drive.high))
     if low < drive.low or high > drive.high:
@@ -105,6 +110,4 @@ def _loaded(drive: QuantizedDrive, values: Array, found: Diagnostics) -> npt.NDA
                   got=f"{low:g} to {high:g}", limit=f"{drive.low:g} to {drive.high:g}",
                   hint="compile with a larger maximum, or scale the data")
     summed = drive.transform.apply(x.reshape(len(x), *drive.transform.in_shape))
-    wanted = drive.gain * summed.reshape(len(x), -1) + drive.constant
-    mantissa, exponent = to_registers(wanted, drive.mantissa_max, drive.exponent_max)
-    return np.left_shift(mantissa, exponent).astype(np.int64)
+    return np.asarray(drive.gain * summed.reshape(len(x), -1) + drive.constant, np.float64)

@@ -13,7 +13,7 @@ MODULES = (
     "neurocompile.targets.codes",
     "neurocompile.data",
     "neurocompile.store",
-    "neurocompile.verify.codes",
+    "neurocompile.verification.codes",
 )
 """The modules with a table ``CODES``: code -> (title, what it means or what to do)."""
 

@@ -202,20 +202,31 @@ def show_targets(console: Console, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def show_target(console: Console, facts: dict[str, Any]) -> None:
+    """Every number with the number of its source, then the sources, each once."""
     _line(console, (facts["name"], "bold"), f" revision {facts['revision']}: "
           f"{facts['description']}")
-    rows = []
+    _line(console, "phases of a step: ", ", ".join(facts["phases"]))
+    sources: dict[str, int] = {}
+
+    def reference(entry: dict[str, Any]) -> str:
+        text = entry.get("source", "")
+        stated = f"assumed: {text}" if entry.get("assumed") else text
+        return f"[{sources.setdefault(stated, len(sources) + 1)}]" if stated else ""
+
+    entries = {"edge_latency": facts["edge_latency"]}
     for group in ("machine", "neuron", "synapse", "input", "core", "chip"):
-        for key, entry in facts[group].items():
-            value = entry["value"]
-            shown = " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-            origin = entry.get("source", "")
-            rows.append((f"{group}.{key}", shown,
-                         f"assumed: {origin}" if entry.get("assumed") else origin))
-    show_table(console, "", ("number", "value", "source"), rows)
+        entries |= {f"{group}.{key}": entry for key, entry in facts[group].items()}
+    show_table(console, "", ("number", "value", "source"),
+               [(key, _value(entry["value"]), reference(entry)) for key, entry in entries.items()])
     if facts["costs"]:
-        show_table(console, "costs of an event", ("event", "pJ", "ns"), [
-            (event, c["energy_pj"], c["time_ns"]) for event, c in facts["costs"].items()])
+        show_table(console, "costs of an event", ("event", "pJ", "ns", "source"), [
+            (event, c["energy_pj"], c["time_ns"], reference(c))
+            for event, c in facts["costs"].items()])
+    show_table(console, "sources", ("", "source"), [(f"[{n}]", s) for s, n in sources.items()])
+
+
+def _value(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def show_presets(console: Console, presets: dict[str, dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Conv, to_sparse
 from neurocompile.passes.footprint import Block, Footprint
 from neurocompile.passes.partition import Partition, core_lower_bound
-from neurocompile.verify.mapping import check_mapping
+from neurocompile.verification.mapping import check_mapping
 
 ENCODINGS = (("dense",), ("sparse",), ("dense", "sparse"), ("dense", "sparse", "conv"))
 

@@ -29,7 +29,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 from neurocompile.passes.footprint import index_bits, packed_bits
 from neurocompile.passes.partition import Partition, core_lower_bound
-from neurocompile.verify.mapping import check_mapping
+from neurocompile.verification.mapping import check_mapping
 
 RNG = np.random.default_rng
 

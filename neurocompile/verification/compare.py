@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.integer import IntegerRun
-from neurocompile.verify.report import Check, Divergence, State, VerificationReport
+from neurocompile.verification.report import Check, Divergence, State, VerificationReport
 
 Quantity = Literal["s", "u", "v"]
 _QUANTITIES: tuple[Quantity, ...] = ("u", "v", "s")  # the order they arise in a step

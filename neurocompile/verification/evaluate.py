@@ -15,8 +15,8 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.floating import run_float
 from neurocompile.reference.integer import IntegerRun, Probes
-from neurocompile.verify import metrics
-from neurocompile.verify.dequantize import CAUSES, with_quantized
+from neurocompile.verification import metrics
+from neurocompile.verification.dequantize import CAUSES, with_quantized
 
 Runner = Callable[..., IntegerRun]
 Trains = npt.NDArray[Any]

@@ -33,15 +33,18 @@ def van_rossum(a: Trains, b: Trains, tau_steps: float = 10.0) -> float:
         energy += np.square(trace)
     # What the kernel still holds after the last step, summed to infinity.
     energy += np.square(trace) * (keep * keep / (1 - keep * keep))
-    mean: float = np.sqrt(energy / tau_steps).mean().item()
-    return mean
+    return _mean(np.sqrt(energy / tau_steps))
 
 
 def rate_error(a: Trains, b: Trains) -> float:
     """Mean absolute difference of spike rates, spikes a step."""
     gap = np.abs(a.sum(axis=1, dtype=np.float64) - b.sum(axis=1, dtype=np.float64))
-    mean: float = gap.mean().item()
-    return mean / max(1, a.shape[1])
+    return _mean(gap) / max(1, int(a.shape[1]))
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    mean: float = values.mean().item()
+    return mean
 
 
 def first_difference(a: Trains, b: Trains) -> int | None:

@@ -11,9 +11,9 @@ from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.integer import Probes
-from neurocompile.verify.compare import RunComparison
-from neurocompile.verify.evaluate import grids
-from neurocompile.verify.report import VerificationReport
+from neurocompile.verification.compare import RunComparison
+from neurocompile.verification.evaluate import grids
+from neurocompile.verification.report import VerificationReport
 
 _CHUNK_BYTES = 256 << 20  # of recorded states held for each backend
 
