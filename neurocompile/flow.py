@@ -29,6 +29,7 @@ from neurocompile.verification.mapping import check_mapping
 
 CALIBRATION_SAMPLES = 64
 """Samples of the calibration data that are run to learn firing rates."""
+_SAMPLES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,13 @@ def _rates(discrete: DiscreteNetwork, calibration: Dataset | None) -> dict[str, 
     """Mean output a step of every element, from the float reference."""
     if calibration is None:
         return {}
-    part = calibration.samples(0, CALIBRATION_SAMPLES)
     names = tuple(p.name for p in discrete.populations)
-    run = run_float(discrete, grids(part), part.n_steps, record=names)
-    return {name: np.abs(run.output[name]).mean(axis=(0, 1)) for name in names}
+    total = min(CALIBRATION_SAMPLES, calibration.n_samples)
+    sums: dict[str, FloatArray] = {}
+    for start in range(0, total, _SAMPLES_AT_ONCE):  # rasters of all populations are large
+        part = calibration.samples(start, min(total, start + _SAMPLES_AT_ONCE))
+        run = run_float(discrete, grids(part), part.n_steps, record=names)
+        for name in names:
+            sent = np.abs(run.output[name]).mean(axis=1).sum(axis=0)
+            sums[name] = sums.get(name, 0.0) + sent
+    return {name: sent / total for name, sent in sums.items()}

@@ -17,6 +17,9 @@ from neurocompile.ir.contract import Contract
 from neurocompile.ir.network import Network, Port
 from neurocompile.ir.transforms import Linear
 
+ResetRule = Literal["none", "value", "subtract", "subtract_delayed"]
+"""After a spike: nothing, v = reset_value, v -= threshold, or the last at the next update."""
+
 Role = Literal["source", "spiking", "analog"]
 """``source``: given from outside. ``spiking``: sends spikes. ``analog``: sends its membrane."""
 
@@ -24,7 +27,11 @@ Role = Literal["source", "spiking", "analog"]
 @register
 @dataclass(frozen=True, eq=False)
 class DiscretePopulation(Node):
-    """Per-neuron arrays are flat, float64, of length n. A source has none of them (empty)."""
+    """Per-neuron arrays are flat, float64, of length n. A source has none of them (empty).
+
+    ``reset`` and ``max_spikes`` follow the contract, except for neurons without memory, which
+    have nothing to subtract from.
+    """
 
     name: str
     shape: Shape
@@ -38,6 +45,8 @@ class DiscretePopulation(Node):
     threshold: FloatArray
     reset_value: FloatArray
     initial_v: FloatArray
+    reset: ResetRule = "none"
+    max_spikes: int = 1
 
     @property
     def n(self) -> int:

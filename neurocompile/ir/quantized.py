@@ -92,9 +92,9 @@ class ScheduledNetwork(Node):
 
     @property
     def latency(self) -> int:
-        """Steps a run is longer than its input: the largest latency of any output."""
-        by_name = {p.name: p.latency for p in self.populations}
-        return max((by_name[port.population] for port in self.discrete.outputs), default=0)
+        """Steps a run is longer than its input, so that every population of the network takes
+        all its steps: the largest latency of any."""
+        return max((p.latency for p in self.populations if p.origin == "network"), default=0)
 
 
 @register
@@ -239,6 +239,8 @@ class QuantizationError(Node):
 class QuantizedNetwork(Node):
     """Integers only: the numeric contract all executors share.
 
+    ``max_steps``: the longest run (input steps) its bounds hold for, None where they always do.
+
     Invariants, checked by ``neurocompile.ir.check.check_quantized``: every value fits its declared
     format and the target's; the legality gate passed.
     """
@@ -250,6 +252,7 @@ class QuantizedNetwork(Node):
     drives: tuple[QuantizedDrive, ...]
     bounds: tuple[Bounds, ...]
     errors: tuple[QuantizationError, ...]
+    max_steps: int | None = None
 
     @property
     def target(self) -> TargetSpec:

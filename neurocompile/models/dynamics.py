@@ -25,6 +25,13 @@ class Dynamics:
     reset_value: FloatArray | None = None
     syn_decay: FloatArray | None = None
     gain_syn: FloatArray | None = None
+    memoryless: bool = False
+
+
+    @property
+    def can_subtract(self) -> bool:
+        """Neurons without memory are cleared by themselves, whatever the contract's reset."""
+        return self.role == "spiking" and not self.memoryless
 
 
 class Choices:

@@ -22,7 +22,7 @@ class Threshold(Node):
         zeros = np.zeros(self.threshold.shape)
         return Dynamics(role="spiking", mem_decay=zeros, gain_mem=np.ones(zeros.shape),
                         bias_mem=zeros, threshold=self.threshold, reset_value=zeros,
-                        initial_v=zeros)
+                        initial_v=zeros, memoryless=True)
 
 
 @register

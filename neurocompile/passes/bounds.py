@@ -71,29 +71,32 @@ def bias_range(network: QuantizedNetwork, p: QuantizedPopulation) -> tuple[Float
 def _prove(network: QuantizedNetwork, p: QuantizedPopulation, max_steps: int | None, accept: bool,
            found: Diagnostics) -> Bounds:
     m = network.target.machine
+    # Steps on the chip: a population may run before and after its own.
+    steps = None if max_steps is None else max_steps + network.latency
     a_low, a_high = input_range(network, p.name)
     leak = (p.current_decay + m.current_decay_offset).astype(np.float64)
-    u_low, u_high = (_steady(a * (1 << m.input_shift), leak, max_steps) for a in (a_low, a_high))
+    u_low, u_high = (_steady(a * (1 << m.input_shift), leak, steps) for a in (a_low, a_high))
     b_low, b_high = bias_range(network, p)
-    v_low = _steady(np.minimum(u_low + b_low, 0), p.membrane_decay.astype(np.float64), max_steps)
+    v_low = _steady(np.minimum(u_low + b_low, 0), p.membrane_decay.astype(np.float64), steps)
     v_low = np.minimum(v_low, p.initial_v)
+    drive = np.maximum(u_high + b_high, 0)
+    leak_v = p.membrane_decay.astype(np.float64)
+    threshold = (p.threshold << m.threshold_shift).astype(np.float64)
     if p.reset == "subtract_delayed":
         # A step after its spikes a membrane loses their thresholds, having leaked meanwhile.
-        drop = p.max_spikes * (p.threshold << m.threshold_shift) * p.membrane_decay / 4096
-        v_low = np.minimum(v_low, np.minimum(u_low + b_low, 0) - drop - 1)
+        v_low = v_low - p.max_spikes * threshold * leak_v / 4096 - 1
     if p.role == "spiking":
-        # After the comparison a membrane is at most at its threshold, unless several spikes'
-        # worth of input were cut to max_spikes; then the sum below still holds at saturation.
-        top = np.maximum((p.threshold << m.threshold_shift).astype(np.float64), p.initial_v)
-        v_high = top + np.maximum(u_high + b_high, 0)
+        # At most a threshold is left after the reset, and what of each step's input exceeds the
+        # thresholds that max_spikes can take off piles up.
+        excess = np.zeros(p.n)
         if p.reset in ("subtract", "subtract_delayed"):
-            v_high = np.maximum(v_high, _steady(np.maximum(u_high + b_high, 0),
-                                                p.membrane_decay.astype(np.float64), max_steps))
+            excess = np.maximum(drive - p.max_spikes * threshold, 0)
+        v_high = np.maximum(threshold, p.initial_v) + drive + _steady(excess, leak_v, steps)
     else:
-        v_high = np.maximum(_steady(np.maximum(u_high + b_high, 0),
-                                    p.membrane_decay.astype(np.float64), max_steps), p.initial_v)
+        v_high = np.maximum(_steady(drive, leak_v, steps), p.initial_v)
     proved = _gate(network, p, (a_low, a_high), (u_low, u_high), (b_low, b_high), accept, found)
     proved = _gate_analog(network, p, v_low, v_high, accept, found) and proved
+    proved = _gate_subtract(network, p, v_high, accept, found) and proved
     saturates = (v_low < -m.v_limit) | (v_high > m.v_limit)
     limit = float(m.v_limit)
     return Bounds(p.name, _int(a_low), _int(a_high), _int(u_low), _int(u_high),
@@ -147,6 +150,18 @@ def _gate_analog(network: QuantizedNetwork, p: QuantizedPopulation, v_low: Float
         return True
     _report(p.name, int(over[0]), "the membrane that is read may leave its range",
             float(worst[over[0]]), limit, len(over), accept, found)
+    return False
+
+
+def _gate_subtract(network: QuantizedNetwork, p: QuantizedPopulation, v_high: Float64,
+                   accept: bool, found: Diagnostics) -> bool:
+    """Where a reset subtracts, what saturation cuts off a membrane are spikes it still owes."""
+    limit = network.target.machine.v_limit
+    over = np.flatnonzero(v_high > limit)
+    if p.reset not in ("subtract", "subtract_delayed") or not len(over):
+        return True
+    _report(p.name, int(over[0]), "the membrane may saturate before its spikes are sent",
+            float(v_high[over[0]]), limit, len(over), accept, found)
     return False
 
 

@@ -158,9 +158,10 @@ class _Chain:
         self.shape = op.out_shape
 
     def _linear(self, op: Linear) -> None:
-        if self.after is not None and np.any(self.after != self.after[0]):
+        elementwise = is_diagonal(op)  # passes any delay: element j still is element j
+        if self.after is not None and not elementwise and np.any(self.after != self.after[0]):
             raise _DelayInBetween
-        if self.after is not None:
+        if self.after is not None and not elementwise:
             uniform = np.full(self.source_shape, self.after[0])
             self.before = uniform if self.before is None else self.before + uniform
             self.after = None

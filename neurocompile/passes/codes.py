@@ -33,6 +33,10 @@ CODES: dict[str, tuple[str, str]] = {
     "E311": ("reset not on this target", "The chip's neurons do not reset as the contract says."),
     "W312": ("fires before its inputs arrive", "v_leak alone makes a neuron fire before its own "
              "step 0 on the chip."),
+    "E312": ("loaded biases act too early", "A population with other inputs would fire from its "
+             "bias registers before they arrive."),
+    "W314": ("encoder with few rates", "After a spike at reset to zero the rest of the value is "
+             "lost, so rates are one over a whole number of steps."),
     "W313": ("spikes a step are limited", "The chip sends fewer spikes a step than the contract "
              "allows."),
     "E320": ("broken discrete network", "A constant, delay or onset is not what the phase "
@@ -48,10 +52,12 @@ CODES: dict[str, tuple[str, str]] = {
     "E406": ("kernel cannot be shared", "Neurons of a channel differ and the kernel is too large "
              "to be written out."),
     "I406": ("kernel written out", "Neurons of a channel differ, so each has its own weights."),
-    "E407": ("threshold for nobody", "--threshold names a population that does not exist."),
+    "E407": ("impossible threshold", "--threshold names no spiking population, or does not fit the "
+             "register."),
     "E408": ("weights outside their format", "An integer weight does not fit its bits or its sign "
              "mode."),
-    "W409": ("decay vanishes", "A decay is below the resolution of the decay register."),
+    "W409": ("decay far off", "The decay register cannot hold a decay closely."),
+    "W410": ("weights far off", "A projection's integer weights are far from its float ones."),
     "E410": ("format not on this target", "The target has no weights of this width, or no such "
              "exponent."),
     "E411": ("value outside its register", "A decay, threshold, bias or initial membrane does not "

@@ -17,11 +17,12 @@ from neurocompile.ir.discrete import (
     DiscreteNetwork,
     DiscretePopulation,
     DiscreteProjection,
+    ResetRule,
 )
 from neurocompile.ir.network import Bias, Network, Population, Projection
 from neurocompile.ir.transforms import Conv, Delay, Dense, Linear, Sparse, Transform
 from neurocompile.models import CubaLI, CubaLIF
-from neurocompile.models.dynamics import Choices
+from neurocompile.models.dynamics import Choices, Dynamics
 
 _UNIT_S = {"s": 1.0, "ms": 1e-3}
 _WHOLE = 1e-6  # steps: closer than this to a whole number counts as whole (float32 seconds)
@@ -65,7 +66,10 @@ class Discretize:
         source, target = source_s[1], target_s[1]
         base = self._base_steps(projection, bool(source.any() or target.any()), choices)
         if base is None:
-            source = np.maximum(source, 1 - target.min())
+            if source.any():
+                source = np.maximum(source, 1 - target.min())
+            else:
+                target = np.maximum(target, 1)
         else:
             source = source + base
         source = source + int(late)
@@ -135,12 +139,7 @@ def split(ops: tuple[Transform, ...]) -> tuple[Delay | None, Linear, Delay | Non
 def _population(population: Population, choices: Choices) -> DiscretePopulation:
     d = population.model.dynamics(population.name, choices)
     n = n_elements(population.shape)
-    if d.role == "spiking" and choices.contract.reset in ("subtract", "subtract_delayed"):
-        spikes = choices.need("max_spikes_per_step", population.name,
-                              "it may exceed its threshold several times in a step")
-        if spikes < 1:
-            choices.diagnostics.add("E202", "contract", "max_spikes_per_step must be at least 1",
-                                    got=spikes, limit=">= 1")
+    reset, max_spikes = _reset(population.name, d, choices)
 
     def flat(values: FloatArray | None) -> npt.NDArray[np.float64]:
         if values is None or d.role == "source":
@@ -152,7 +151,22 @@ def _population(population: Population, choices: Choices) -> DiscretePopulation:
     return DiscretePopulation(
         population.name, population.shape, d.role, d.syn_decay is not None, flat(d.syn_decay),
         flat(d.gain_syn), flat(d.mem_decay), flat(d.gain_mem), flat(d.bias_mem),
-        flat(d.threshold), flat(d.reset_value), flat(d.initial_v))
+        flat(d.threshold), flat(d.reset_value), flat(d.initial_v), reset, max_spikes)
+
+
+def _reset(name: str, d: Dynamics, choices: Choices) -> tuple[ResetRule, int]:
+    """What a spike does, and how many a neuron may send in a step."""
+    if d.role != "spiking":
+        return "none", 1
+    rule = choices.contract.reset
+    if not d.can_subtract or (rule != "subtract" and rule != "subtract_delayed"):
+        return "value", 1
+    spikes = choices.need("max_spikes_per_step", name,
+                          "it may exceed its threshold several times in a step")
+    if spikes < 1:
+        choices.diagnostics.add("E202", "contract", "max_spikes_per_step must be at least 1",
+                                got=spikes, limit=">= 1")
+    return rule, max(1, int(spikes))
 
 
 def _shortest(steps: IntArray) -> IntArray:

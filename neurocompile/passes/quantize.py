@@ -38,7 +38,10 @@ from neurocompile.passes.schedule import register_bias
 
 Float64 = npt.NDArray[np.float64]
 
-_CANDIDATES = 32  # thresholds tried over a factor of two below the largest legal one
+_CANDIDATES = 128  # thresholds tried over a factor of two below the largest legal one
+_RETREATS = 100  # two percent each, where rounding up many weights at once breaks a bound
+_COARSE = 0.1  # relative error from which a decay or a projection's weights are worth a warning
+_UNSTATED_STEPS = 1024  # a run's length where bounds are accepted and none is stated
 _SAMPLED_WEIGHTS = 1 << 19  # weights looked at for each candidate
 _MAX_UNFOLDED = 1 << 24
 
@@ -85,9 +88,11 @@ class Quantize:
                       got=f"{self.weight_bits} bits", limit="one of " + ", ".join(
                           map(str, target.synapse.weight_bits)), hint="choose --weight-bits")
             found.raise_if_errors()
-        for name in sorted(set(self.thresholds) - {p.name for p in scheduled.populations}):
-            found.add("E407", name, "a threshold is given for a population that does not exist",
-                      hint="populations: " + ", ".join(p.name for p in scheduled.populations))
+        self._check_thresholds(scheduled, found)
+        if self.max_steps is not None and self.max_steps < 1:
+            found.add("E402", "max_steps", "no run has this length", got=self.max_steps,
+                      limit=">= 1", hint="state the longest run with --max-steps")
+            found.raise_if_errors()
         inputs = _inputs(scheduled)
         populations, projections, drives = [], [], []
         errors: list[QuantizationError] = []
@@ -107,10 +112,22 @@ class Quantize:
         order = {q.name: i for i, q in enumerate(scheduled.projections)}
         projections.sort(key=lambda q: order[q.name])
         network = QuantizedNetwork(scheduled, tuple(populations), tuple(projections),
-                                   tuple(inputs.values()), tuple(drives), (), tuple(errors))
+                                   tuple(inputs.values()), tuple(drives), (), tuple(errors),
+                                   self.max_steps)
         bounds = prove_bounds(network, self.max_steps, self.accept_bounds, found)
         found.raise_if_errors()
         return replace(network, bounds=bounds), found
+
+    def _check_thresholds(self, scheduled: ScheduledNetwork, found: Diagnostics) -> None:
+        spiking = [p.name for p in scheduled.populations if p.role == "spiking"]
+        most = scheduled.target.neuron.threshold_max
+        for name, threshold in sorted(self.thresholds.items()):
+            if name not in spiking:
+                found.add("E407", name, "a threshold is given for what has none", got=threshold,
+                          limit="one of " + ", ".join(spiking), hint="name a spiking population")
+            elif not 1 <= threshold <= most:
+                found.add("E407", name, "the threshold does not fit the chip's register",
+                          got=threshold, limit=f"1 to {most}")
 
 
 def _inputs(scheduled: ScheduledNetwork) -> dict[str, QuantizedInput]:
@@ -148,6 +165,7 @@ class _Grid:
 
     @property
     def high(self) -> int:
+        # One bit cannot hold both signs: such a format has room for 0 only.
         return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
 
 
@@ -279,12 +297,14 @@ class _PopulationQuantizer:
         return rounded.astype(np.int64)
 
     def _note_decay(self, quantity: str, wanted: FloatArray, got: FloatArray) -> None:
-        vanished = np.flatnonzero((wanted > 0) & (got == 0))
-        if len(vanished):
-            self.found.add("W409", f"{self.p.name}[{vanished[0]}]",
-                           f"a {quantity.replace('_', ' ')} is below the chip's resolution: "
-                           "nothing decays", got=f"{wanted[vanished[0]]:.2g} a step",
-                           limit="1/8192", hint="use a larger dt")
+        coarse = np.flatnonzero(np.abs(got - wanted) > _COARSE * wanted)
+        if len(coarse):
+            worst = coarse[np.argmax(np.abs(got - wanted)[coarse] / wanted[coarse])]
+            self.found.add("W409", f"{self.p.name}[{worst}]",
+                           f"a {quantity.replace('_', ' ')} is too slow or too fast for the "
+                           "chip's register", got=f"{wanted[worst]:.2g} a step becomes "
+                           f"{got[worst]:.2g} ({len(coarse)} neurons)", limit="steps of 1/4096",
+                           hint="choose another dt, or other time constants")
         self.errors.append(_error(self.p.name, quantity, wanted, got))
 
     def _search(self, rows: list[Linear], span: Float64,
@@ -310,7 +330,48 @@ class _PopulationQuantizer:
         else:
             units = [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
         losses = [self._loss(rows, unit) for unit in units]
-        return units[int(np.argmin(losses))]
+        best = units[int(np.argmin(losses))]
+        return self._retreat(best, rows, span, registers)
+
+    def _retreat(self, unit: float, rows: list[Linear], span: Float64,
+                 registers: tuple[IntArray, IntArray]) -> float:
+        """The unit, or the next below it whose weights still add up after they are rounded.
+
+        If none is found the unit is returned as it is, and the legality gate says what is wrong.
+        """
+        tried = unit
+        for _ in range(_RETREATS):
+            if self._sums_fit(tried, rows, span, registers[0]):
+                return tried
+            tried *= 0.98
+            if self.spiking:
+                step, margin = self._threshold_step(), self._threshold_margin(registers)
+                tried = self._unit(max(1, int((tried - margin) / step)), registers)
+        return unit
+
+    def _sums_fit(self, unit: float, rows: list[Linear], span: Float64, du: IntArray) -> bool:
+        """Do the rounded weights of all projections keep a, u and u + bias in range?"""
+        m = self.target.machine
+        low, high = np.zeros(self.dynamics.n), np.zeros(self.dynamics.n)
+        for q, t in zip(self.incoming, rows, strict=True):
+            mantissa, grid, exponent = self._mantissas(t, unit)
+            kept = np.clip(mantissa, -grid.high, grid.high)
+            ends = linear_range(t.with_weight(kept), *self._source_range(q))
+            low += ends[0] * (1 << exponent)
+            high += ends[1] * (1 << exponent)
+        worst = np.maximum(np.abs(low), np.abs(high))
+        current = worst * (1 << m.input_shift) * 4096.0 / np.maximum(
+            du + m.current_decay_offset, 1)
+        bias = unit * (np.abs(self.bias / span) + self._drive_span(span))
+        return bool(np.all(worst <= self.target.synapse.accumulator_max)
+                    and np.all(current <= m.u_limit) and np.all(current + bias <= m.v_limit))
+
+    def _mantissas(self, t: Linear, unit: float) -> tuple[Float64, _Grid, int]:
+        """Rounded weights before they are clipped, their grid and exponent."""
+        grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
+        exponent = self._exponent(grid, t, unit)
+        step = (1 << (exponent + self.target.machine.input_shift)) / unit
+        return np.rint(np.asarray(t.weight, np.float64) / step), grid, exponent
 
     def _threshold_step(self) -> int:
         return 1 << self.target.machine.threshold_shift
@@ -327,7 +388,8 @@ class _PopulationQuantizer:
             return 0
         _, dv = registers
         on_grid = not self.dynamics.has_synapse and not np.any(dv) and not np.any(self.bias)
-        on_grid = on_grid and not self.driven
+        # A threshold that is subtracted is the register's: keep the difference small.
+        on_grid = on_grid and not self.driven and self.p.reset == "zero"
         margin = 1 << self.target.machine.input_shift if on_grid else 1
         return margin if self.p.compare == "ge" else -margin
 
@@ -372,6 +434,11 @@ class _PopulationQuantizer:
                 return None
             top_v = min(m.v_limit, neuron.threshold_max * self._threshold_step() - 1)
             caps.append(_cap(top_v, reach))
+        if self.p.reset in ("subtract", "subtract_delayed"):
+            caps.append(_cap(m.v_limit, self._owed_reach(current + bias, dv)))
+        if self.p.origin == "encoder":
+            # Full scale has to reach the threshold exactly, so its bias needs an exponent of 0.
+            caps.append(neuron.bias_mantissa_max / max(float(np.max(bias, initial=0.0)), 1e-300))
         start = np.abs(self.dynamics.initial_v - self.offset)
         caps.append(_cap(m.v_limit, start / span))
         if min(caps) <= 0:
@@ -383,12 +450,23 @@ class _PopulationQuantizer:
         """How far the membrane of a neuron that is read can get, in spans."""
         if np.all(dv > 0):
             return a_step * 4096.0 / dv
-        if self.options.max_steps is not None:
+        steps = self.options.max_steps
+        if steps is None and self.options.accept_bounds:
+            steps = _UNSTATED_STEPS
+        if steps is not None:
             return np.where(dv > 0, a_step * 4096.0 / np.maximum(dv, 1),
-                            a_step * self.options.max_steps)
+                            a_step * (steps + self.scheduled.latency))
         self.found.add("E402", self.p.name, "an integrator that is read and does not leak has no "
                        "bound", hint="state the longest run with --max-steps")
         return None
+
+    def _owed_reach(self, a_step: Float64, dv: IntArray) -> Float64:
+        """How far a membrane gets, in spans, whose reset takes at most max_spikes spans a step."""
+        excess = np.maximum(a_step - self.p.max_spikes, 0)
+        steps = self.options.max_steps or _UNSTATED_STEPS
+        reach = np.where(dv > 0, 4096.0 / np.maximum(dv, 1), steps + self.scheduled.latency)
+        owed: Float64 = 1.0 + a_step + excess * reach
+        return owed
 
     def _drive_span(self, span: Float64) -> Float64:
         """The largest |bias| the host may load, in spans."""
@@ -435,7 +513,9 @@ class _PopulationQuantizer:
         if rates is None or isinstance(t, Conv):
             return weight[::stride], np.ones(1)
         columns = t.indices if isinstance(t, Sparse) else np.arange(len(weight)) % len(rates)
-        return weight[::stride], np.asarray(rates, np.float64)[columns[::stride]]
+        # Rates of graded inputs are in the file's unit, weights in payload units.
+        busy = np.asarray(rates, np.float64) / q.source_value
+        return weight[::stride], busy[columns[::stride]]
 
     def _exponent(self, grid: _Grid, t: Linear, unit: float) -> int:
         """The least exponent with which the largest weight fits."""
@@ -450,10 +530,8 @@ class _PopulationQuantizer:
 
     def _quantize_projection(self, q: ScheduledProjection, t: Linear, unit: float) -> None:
         signed = _is_signed(t)
-        grid = weight_grid(self.target, self.options.weight_bits, signed)
-        exponent = self._exponent(grid, t, unit)
+        exact, grid, exponent = self._mantissas(t, unit)
         step = (1 << (exponent + self.target.machine.input_shift)) / unit
-        exact = np.rint(np.asarray(t.weight, np.float64) / step)
         clipped = int(np.count_nonzero(np.abs(exact) > grid.high))
         if clipped:
             self.found.add("E403", q.name, "weights do not fit at the threshold that was set",
@@ -463,8 +541,13 @@ class _PopulationQuantizer:
         mantissa = np.clip(exact, -grid.high, grid.high).astype(np.int16 if narrow else np.int32)
         mode = "mixed" if signed else (
             "inhibitory" if t.weight.size and float(t.weight.min()) < 0 else "excitatory")
-        self.errors.append(_error(q.name, "weight", np.asarray(t.weight, np.float64),
-                                  mantissa * step))
+        error = _error(q.name, "weight", np.asarray(t.weight, np.float64), mantissa * step)
+        self.errors.append(error)
+        if error.relative_rms > _COARSE:
+            self.found.add("W410", q.name, "the integer weights are far from the float ones",
+                           got=f"relative RMS error {error.relative_rms:.1%}", limit=f"{_COARSE:.0%}",
+                           hint="more --weight-bits; or its sums leave little room (fan-in, "
+                                "payload levels, other projections with larger weights)")
         self.projections.append(QuantizedProjection(
             q.name, q.source, q.target, t.with_weight(mantissa),
             FixedPoint(self.options.weight_bits, signed, exponent),

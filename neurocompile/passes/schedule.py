@@ -23,6 +23,7 @@ from neurocompile.ir.quantized import (
     ScheduledPopulation,
     ScheduledProjection,
 )
+from neurocompile.ir.ranges import linear_range
 from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Dense, identity
 from neurocompile.models.dynamics import Choices
@@ -68,22 +69,18 @@ def _check_signals(discrete: DiscreteNetwork, found: Diagnostics) -> None:
 
 
 def _check_resets(discrete: DiscreteNetwork, target: TargetSpec, found: Diagnostics) -> None:
-    reset = _reset(discrete)
-    if reset == "none" or not any(p.role == "spiking" for p in discrete.populations):
-        return
-    if reset not in target.neuron.resets:
-        found.add("E311", target.name, "the chip's neurons do not reset as the contract says",
-                  got=discrete.contract.reset, limit=f"one of {', '.join(target.neuron.resets)}",
+    wrong = [p for p in discrete.populations
+             if p.role == "spiking" and _chip_reset(p) not in target.neuron.resets]
+    if wrong:
+        found.add("E311", ", ".join(p.name for p in wrong), f"the neurons of {target.name} do not "
+                  "reset as the contract says", got=discrete.contract.reset,
+                  limit=f"one of {', '.join(target.neuron.resets)}",
                   hint="train with a reset the chip has, or choose another target")
 
 
-def _reset(discrete: DiscreteNetwork) -> Reset:
-    reset = discrete.contract.reset
-    if reset is None:
-        return "none"
-    if reset == "subtract" or reset == "subtract_delayed":
-        return reset
-    return "zero"
+def _chip_reset(p: DiscretePopulation) -> Reset:
+    """A reset to a value is one to zero around an offset."""
+    return "zero" if p.reset == "value" else p.reset
 
 
 class _Layout:
@@ -109,6 +106,7 @@ class _Layout:
         spiked = [b for b in self.discrete.biases if self._must_be_spikes(b)]
         edges += [Edge(b.name, BIAS_SOURCE, b.target, int(b.onset.min()), False) for b in spiked]
         latency = self._latencies([*names, BIAS_SOURCE], edges)
+        self.found.raise_if_errors()
         early = self._early_biases(latency, spiked, on_chip)
         spiked += early
         populations = fixed + [self._population(p, latency[p.name])
@@ -153,6 +151,12 @@ class _Layout:
                            threshold=threshold)
         resets = self.target.neuron.resets
         reset: Reset = "subtract" if "subtract" in resets else forgetting_reset(self.target)
+        if reset == "zero":
+            self.found.add("W314", name, "the chip's neurons forget what exceeds a threshold: the "
+                           "encoder's rates are 1, 1/2, 1/3 and so on",
+                           got=f"values above {scale / 2:g} fire every second step until {scale:g}",
+                           hint="a larger scale leaves more rates; bias and graded inputs are "
+                                "exact")
         return ScheduledPopulation(name, source.shape, "spiking", "encoder", source.name, 0,
                                    dynamics, "ge", reset, 1)
 
@@ -183,23 +187,24 @@ class _Layout:
         return bool(self.discrete.population(bias.target).has_synapse or bias.onset.max() > 0)
 
     def _latencies(self, names: list[str], edges: list[Edge]) -> dict[str, int]:
-        result = least_latencies(names, edges, self.target.edge_latency)
-        if not isinstance(result, ImpossibleLoop):
-            return result
+        """Latencies; a loop that cannot be exact loses its recurrent connections, if accepted."""
         choices = Choices(self.discrete.contract, self.found)
-        loop = " -> ".join(result.edges)
-        rule = choices.need("feedback", loop, "on the chip every connection takes a step, which "
-                            f"makes this loop {result.missing} step(s) longer than it was trained")
-        if rule == "exact":
-            self.found.add("E309", loop, "this feedback loop cannot be exact on a chip where every "
-                           "connection takes a step", got=f"{result.missing} step(s) too long",
-                           hint='train with as many steps of delay in the loop as it has '
-                                'connections, or accept it with feedback = "late"')
-        self.found.raise_if_errors()
-        forward = [e for e in edges if not e.recurrent]
-        relaxed = least_latencies(names, forward, self.target.edge_latency)
-        assert not isinstance(relaxed, ImpossibleLoop), "a loop has a recurrent connection"
-        return relaxed
+        while True:
+            result = least_latencies(names, edges, self.target.edge_latency)
+            if not isinstance(result, ImpossibleLoop):
+                return result
+            loop = " -> ".join(result.edges)
+            rule = choices.need("feedback", loop, "on the chip every connection takes a step, "
+                                f"which makes this loop {result.missing} step(s) longer than it "
+                                "was trained")
+            if rule == "exact":
+                self.found.add(
+                    "E309", loop, "this feedback loop cannot be exact on a chip where every "
+                    "connection takes a step", got=f"{result.missing} step(s) too long",
+                    hint='train with as many steps of delay in the loop as it has connections, '
+                         'or accept it with feedback = "late"')
+            # Going on without its recurrent connections finds the other loops too.
+            edges = [e for e in edges if not (e.recurrent and e.name in result.edges)]
 
     def _early_biases(self, latency: dict[str, int], spiked: list[DiscreteBias],
                       on_chip: list[DiscreteProjection]) -> list[DiscreteBias]:
@@ -215,6 +220,8 @@ class _Layout:
             mine = [b for b in self.discrete.biases if b.target == p.name and b not in spiked]
             noticed = (any(q.source == p.name for q in on_chip)
                        or any(port.population == p.name for port in self.discrete.outputs))
+            if noticed:
+                self._refuse_early_drive(p, mine, latency[p.name])
             if noticed and _fires_alone(p, mine, latency[p.name]):
                 early += mine
                 if _fires_alone(p, [], latency[p.name]):
@@ -225,11 +232,28 @@ class _Layout:
                         hint="ignore outputs before the latency")
         return early
 
+    def _refuse_early_drive(self, p: DiscretePopulation, biases: list[DiscreteBias],
+                            latency: int) -> None:
+        """Bias registers loaded by the host work from chip step 0 as well."""
+        reach = np.zeros(p.n)
+        for h in self.drives:
+            if h.target == p.name:
+                binding = self.bindings[h.input]
+                low, high = (np.full(h.transform.in_shape, end)
+                             for end in (binding.minimum, binding.maximum))
+                ends = linear_range(h.transform, low, high)
+                reach += np.maximum(p.gain_mem * ends[0], p.gain_mem * ends[1])
+        if np.any(reach > 0) and _fires_alone(p, biases, latency, reach):
+            self.found.add(
+                "E312", p.name, "loaded bias registers may make it fire before its other inputs "
+                "arrive", got=f"latency {latency} steps",
+                hint="bind the input another way than bias, or give it to a population of its "
+                     "own")
+
     def _population(self, p: DiscretePopulation, latency: int) -> ScheduledPopulation:
         contract = self.discrete.contract
         spiking = p.role == "spiking"
-        several = contract.reset in ("subtract", "subtract_delayed")
-        limit = (contract.max_spikes_per_step or 1) if several else 1
+        limit = p.max_spikes
         allowed = self.target.neuron.max_spikes_per_step
         if spiking and limit > allowed:
             self.found.add("W313", p.name, "the chip sends fewer spikes a step than the contract "
@@ -237,7 +261,7 @@ class _Layout:
         return ScheduledPopulation(
             p.name, p.shape, p.role, "network", p.name, latency, p,
             (contract.compare or "gt") if spiking else "gt",
-            _reset(self.discrete) if spiking else "none", min(limit, allowed) if spiking else 1)
+            _chip_reset(p), min(limit, allowed) if spiking else 1)
 
     def _projection(self, q: DiscreteProjection, latency: dict[str, int]) -> ScheduledProjection:
         sender = self._sender(q.source)
@@ -281,9 +305,10 @@ def register_bias(p: DiscretePopulation, biases: list[DiscreteBias]) -> FloatArr
     return total
 
 
-def _fires_alone(p: DiscretePopulation, biases: list[DiscreteBias], steps: int) -> bool:
-    """Does a bias alone bring a neuron to (nearly) its threshold within ``steps``?"""
-    bias = register_bias(p, biases)
+def _fires_alone(p: DiscretePopulation, biases: list[DiscreteBias], steps: int,
+                 drive: FloatArray | float = 0.0) -> bool:
+    """Do biases alone bring a neuron to (nearly) its threshold within ``steps``?"""
+    bias = register_bias(p, biases) + drive
     v = np.array(p.initial_v, np.float64)
     for _ in range(steps):
         v = p.mem_decay * v + bias

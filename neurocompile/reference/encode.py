@@ -45,11 +45,15 @@ def encode_inputs(network: QuantizedNetwork, data: Mapping[str, Array],
     """Encode ``data[input]``: [sample, step, *shape], or one step long if constant.
 
     Raises ``CompileError``: E631 (values outside the range overflow was proved for), E632 (no
-    spikes or counts), E633 (changes over a sample where the chip needs it constant).
+    spikes or counts), E633 (changes over a sample where the chip needs it constant), E634 (longer
+    than ``max_steps``).
     """
     found = Diagnostics()
     n_samples = len(next(iter(data.values())))
     payloads = {i.name: _payload(i, data[i.name], found) for i in network.inputs}
+    if network.max_steps is not None and n_steps > network.max_steps:
+        found.add("E634", "steps", "the run is longer than the one its ranges were proved for",
+                  got=n_steps, limit=network.max_steps, hint="compile with a larger --max-steps")
     wanted: dict[str, npt.NDArray[np.float64]] = {}
     for drive in network.drives:
         if not _is_constant(data[drive.input]):

@@ -130,21 +130,16 @@ class _State:
         if p.role == "analog":
             self.v[p.name] = self.sent[p.name] = v
             return
-        if contract.reset == "subtract_delayed":
+        if p.reset == "subtract_delayed":
             v = v - p.threshold * self.sent[p.name]
         v = np.asarray(v, np.float64)
         count = spike_count(v, p.threshold, contract.compare or "gt",
-                            self._max_spikes())
-        if contract.reset == "subtract":
+                            p.max_spikes)
+        if p.reset == "subtract":
             v = v - p.threshold * count
-        elif contract.reset != "subtract_delayed":
+        elif p.reset == "value":
             v = np.where(count > 0, p.reset_value, v)
         self.v[p.name], self.sent[p.name] = v, count
-
-    def _max_spikes(self) -> int:
-        if self.network.contract.reset in ("subtract", "subtract_delayed"):
-            return self.network.contract.max_spikes_per_step or 1
-        return 1
 
 
 def spike_count(v: Float64, threshold: FloatArray, compare: str,

@@ -9,6 +9,7 @@ CODES: dict[str, tuple[str, str]] = {
     "E631": ("values outside the compiled range", "Overflow was proved for another range."),
     "E632": ("no whole numbers", "An input of spikes or counts was given fractions."),
     "E633": ("input changes over a sample", "Bias registers are loaded once a sample."),
+    "E634": ("run longer than proved", "The network was compiled for shorter runs."),
     "E639": ("no samples", "--samples is at least 1."),
     "E640": ("arrays do not match the inputs", "A name or shape differs."),
     "E641": ("which output", "A network with several outputs needs to be told which is decoded."),

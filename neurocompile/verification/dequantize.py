@@ -14,6 +14,7 @@ import numpy as np
 from neurocompile.ir.base import FloatArray
 from neurocompile.ir.discrete import DiscreteBias, DiscreteNetwork, DiscretePopulation
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurocompile.ir.transforms import to_sparse
 from neurocompile.passes.compose import scale_rows
 
 Cause = Literal["weights", "decays", "biases", "all"]
@@ -60,10 +61,9 @@ def _weights(network: QuantizedNetwork, discrete: DiscreteNetwork) -> DiscreteNe
             unit = _unit(network.population(q.target), q, network)
             mantissa = q.transform.with_weight(q.transform.weight.astype(np.float64))
             back = scale_rows(mantissa, unit, mantissa.out_shape)
-            # Kernels whose rows could not be scaled were written out when they were quantized.
-            assert back is not None
-            back = back if not hasattr(back, "with_shapes") else back.with_shapes(
-                projection.transform.in_shape, projection.transform.out_shape)
+            if back is None:  # units of a channel that differ in the last bit
+                back = scale_rows(to_sparse(mantissa), unit, mantissa.out_shape)
+            assert back is not None, "rows of compressed maps can always be scaled"
             projection = replace(projection, transform=back)
         projections.append(projection)
     return replace(discrete, projections=tuple(projections))

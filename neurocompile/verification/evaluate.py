@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from neurocompile.data import Dataset
 from neurocompile.diagnostics import fail
+from neurocompile.ir.discrete import DiscreteNetwork
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.floating import run_float
@@ -49,8 +50,9 @@ class LayerDifference:
 class CauseDifference:
     """Mismatch by population if only ``cause`` is quantized and arithmetic stays float.
 
-    ``integers`` is the whole integer network: what it has beyond ``all`` is the rounding of
-    state.
+    ``inputs`` rounds graded inputs to payload units. ``integers`` is the whole integer network:
+    what it has beyond ``all`` and ``inputs`` is the rounding of state, and where there are any,
+    of bias registers loaded by the host, of encoders' rates, and late feedback.
     """
 
     cause: str
@@ -169,8 +171,7 @@ def grids(data: Dataset) -> dict[str, Trains]:
 
 
 def aligned(run: IntegerRun, network: QuantizedNetwork, name: str, n_steps: int) -> Trains:
-    """A population's raster in its own steps: [sample, n_steps, n]. Steps the run did not reach
-    (a population later than every output) are missing."""
+    """A population's raster in its own steps: [sample, n_steps, n]."""
     latency = network.population(name).latency
     return run.s[name][:, latency:latency + n_steps]
 
@@ -178,7 +179,7 @@ def aligned(run: IntegerRun, network: QuantizedNetwork, name: str, n_steps: int)
 def shifted(train: Trains, latency: int, n_steps: int) -> npt.NDArray[np.int32]:
     """A raster of the network's steps as chip steps, zero before and after."""
     out = np.zeros((len(train), n_steps, train.shape[2]), np.int32)
-    kept = min(train.shape[1], n_steps - latency)
+    kept = max(0, min(train.shape[1], n_steps - latency))
     out[:, latency:latency + kept] = train[:, :kept]
     return out
 
@@ -212,16 +213,28 @@ class _Totals:
                                float(means[1]), float(means[2]), float(means[3]), self.first)
 
 
+def _rounded_inputs(network: QuantizedNetwork,
+                    values: dict[str, Trains]) -> dict[str, Trains]:
+    """Graded inputs as their payloads stand for them; all others unchanged."""
+    rounded = dict(values)
+    for i in network.inputs:
+        if i.mode == "graded":
+            rounded[i.name] = np.rint(values[i.name] / i.scale) * i.scale
+    return rounded
+
+
 def _explain(network: QuantizedNetwork, data: Dataset, runner: Runner,
              names: list[str]) -> tuple[CauseDifference, ...]:
     discrete = network.scheduled.discrete
     values = grids(data)
     ours = run_float(discrete, values, data.n_steps, record=tuple(names)).output
+    variants: dict[str, tuple[DiscreteNetwork, dict[str, Trains]]] = {
+        cause: (with_quantized(network, cause), values) for cause in CAUSES}
+    variants["inputs"] = (discrete, _rounded_inputs(network, values))
     rows = []
-    for cause in CAUSES:
-        variant = run_float(with_quantized(network, cause), values, data.n_steps,
-                            record=tuple(names)).output
-        rows.append(CauseDifference(cause, {n: metrics.mismatch(ours[n], variant[n])
+    for cause, (variant, given) in variants.items():
+        theirs = run_float(variant, given, data.n_steps, record=tuple(names)).output
+        rows.append(CauseDifference(cause, {n: metrics.mismatch(ours[n], theirs[n])
                                             for n in names}))
     run = runner(network, encode_inputs(network, values, data.n_steps), Probes(tuple(names)))
     whole = {n: aligned(run, network, n, data.n_steps) for n in names}

@@ -86,7 +86,7 @@ REQUESTS: dict[str, tuple[object, ...]] = {
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_request(name: str, golden: Golden) -> None:
+def test_wrong_request_is_refused_with_its_options_named(name: str, golden: Golden) -> None:
     golden(f"cli_{name}.txt", fails(*REQUESTS[name]))
 
 
@@ -105,7 +105,7 @@ DATA_REQUESTS: dict[str, tuple[object, ...]] = {
 
 
 @pytest.mark.parametrize("name", DATA_REQUESTS)
-def test_request_with_good_data(name: str, golden: Golden) -> None:
+def test_wrong_request_for_good_data_is_refused(name: str, golden: Golden) -> None:
     write_data("d.npz", digits(2))
     golden(f"cli_{name}.txt", fails(*DATA_REQUESTS[name]))
 
@@ -115,7 +115,7 @@ def test_request_with_good_data(name: str, golden: Golden) -> None:
     ((*COMPILE, "--max-steps", "0"), "greater than or equal to 1"),
     ((*SIMULATE, "-c", "norse"), "a BUILD has its own contract: leave out --contract and --dt"),
 ])
-def test_wrong_usage(args: tuple[object, ...], says: str) -> None:
+def test_wrong_usage_is_exit_status_2_and_says_why(args: tuple[object, ...], says: str) -> None:
     assert fails(*args, status=2).strip().endswith(says)
 
 
@@ -154,7 +154,7 @@ DATA: dict[str, Callable[[], None]] = {
 
 
 @pytest.mark.parametrize("name", DATA)
-def test_data(name: str, golden: Golden) -> None:
+def test_wrong_data_are_refused_by_every_verb_that_reads_them(name: str, golden: Golden) -> None:
     DATA[name]()
     golden(f"cli_{name}.txt", fails(*SIMULATE))
     fails("verify", "build", "-i", "d.npz")
