@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -73,28 +74,45 @@ def check(network: Network, contract: Contract, target: TargetSpec,
           options: Options) -> tuple[Diagnostic, ...]:
     """Everything that stands between a network and a target, from all phases at once.
 
-    Where the contract leaves open what matters, that is reported and the check goes on with the
-    first option, so that violations of the target show in the same run.
+    A phase that fails hides what later ones would find. So the flow is tried again with what was
+    refused replaced by something possible, see :func:`_relaxed`.
     """
     found = Diagnostics()
-    try:
-        _, notes = lower(network, contract, target, options)
-        found.extend(notes)
-        return tuple(found)
-    except CompileError as error:
-        found.extend(error.diagnostics)
-    assumed = _assume(contract, network, target)
-    try:
-        _, notes = lower(network, assumed, target, options)
-        found.extend(notes)
-    except CompileError as error:
-        found.extend(d for d in error.diagnostics if not (contract.dt_s is None
-                                                          and d.code == "E203"))
+    for relaxed in _relaxed(contract, network, target):
+        try:
+            _, notes = lower(network, relaxed, target, options)
+        except CompileError as error:
+            # Without a dt, time constants were compared with a placeholder.
+            found.extend(d for d in error.diagnostics
+                         if d.code != "E203" or contract.dt_s is not None)
+        else:
+            found.extend(notes)
+            break
     return tuple(found)
 
 
-def _assume(contract: Contract, network: Network, target: TargetSpec) -> Contract:
-    """The contract with every open choice set to its first option."""
+def _relaxed(contract: Contract, network: Network, target: TargetSpec) -> Iterator[Contract]:
+    """The contract as stated; with open choices set to their first option; with the decay that
+    any dt allows; with inputs, a reset and loops that the target takes."""
+    yield contract
+    assumed = _assume(contract)
+    yield assumed
+    exact = replace(assumed, integrator="exact")
+    yield exact
+    mode = _first_mode(target)
+    bindings = {port.name: contract.binding(port.name) or InputBinding(mode, maximum=1.0)
+                for port in network.inputs}
+    inputs = {name: b if b.mode in target.input.modes else
+              InputBinding(mode, None, b.maximum or 1.0, b.minimum)
+              for name, b in bindings.items()}
+    # "to_value" resets to zero on the chip, with an offset.
+    has = assumed.reset == "to_value" or assumed.reset in target.neuron.resets
+    yield replace(exact, inputs=inputs, reset=assumed.reset if has else _first_reset(target),
+                  feedback="late", max_spikes_per_step=assumed.max_spikes_per_step if has else 1)
+
+
+def _assume(contract: Contract) -> Contract:
+    """The contract with every open choice set to its first option; inputs stay open."""
     values: dict[str, Any] = {}
     for f in fields(contract):
         if f.name != "inputs" and getattr(contract, f.name) is None:
@@ -102,9 +120,11 @@ def _assume(contract: Contract, network: Network, target: TargetSpec) -> Contrac
             values[f.name] = choices[0] if choices else 1
     if contract.dt_s is None:
         values["dt_s"] = 1e-4
-    inputs = {port.name: contract.binding(port.name) or InputBinding(_first_mode(target))
-              for port in network.inputs}
-    return replace(contract, inputs=inputs, **values)
+    return replace(contract, **values)
+
+
+def _first_reset(target: TargetSpec) -> Any:
+    return target.neuron.resets[0]
 
 
 def _first_mode(target: TargetSpec) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -90,4 +91,5 @@ def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
     except OSError as error:
         raise fail("E625", str(path), "cannot be written", got=reason(error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

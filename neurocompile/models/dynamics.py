@@ -76,7 +76,7 @@ def decay_per_step(tau_s: FloatArray, name: str, choices: Choices) -> FloatArray
     k = choices.dt_s() / np.asarray(tau_s, np.float64)
     if choices.need("integrator", name, "it has time constants") == "exact":
         return np.exp(-k)
-    if k.size and float(k.max()) > 1.0:
+    if choices.contract.dt_s is not None and k.size and float(k.max()) > 1.0:
         choices.diagnostics.add(
             "E203", name, "dt is longer than a time constant, where forward Euler oscillates",
             got=f"dt {choices.dt_s():g} s, tau {float(np.min(tau_s)):g} s", limit="dt <= tau",

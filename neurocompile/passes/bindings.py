@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from neurocompile.diagnostics import Diagnostics
 from neurocompile.ir.contract import InputBinding
 from neurocompile.ir.discrete import DiscreteNetwork
@@ -69,6 +71,12 @@ def _with_range(name: str, stated: InputBinding, seen: InputBinding | None,
                   hint=f'set maximum in [contract.inputs."{name}"], or pass --calibrate DATA')
         return None
     low = 0.0 if minimum is None else minimum
+    if not all(np.isfinite(x) for x in (low, maximum, stated.scale or 1.0)) or (
+            stated.scale is not None and stated.scale <= 0):
+        found.add("E307", name, "range and scale must be finite, the scale positive",
+                  got=f"{low:g} to {maximum:g}, scale {stated.scale}",
+                  hint="correct minimum, maximum and scale")
+        return None
     if maximum <= low or (low < 0 and stated.mode in ("counts", "encoder")):
         found.add("E307", name, "the range of the input is empty, or negative where "
                   f"{stated.mode} has no sign", got=f"{low:g} to {maximum:g}",

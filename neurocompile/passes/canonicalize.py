@@ -81,7 +81,7 @@ class Canonicalize:
                          for delay, value in parts for extra in np.unique(op.delay).tolist()]
             else:
                 parts = [(delay, _apply(op, value)) for delay, value in parts]
-        kept = [(delay, value.reshape(-1)) for delay, value in parts if np.any(value != 0)]
+        kept = [(delay, value) for delay, value in parts if np.any(value != 0)]
         return [replace(bias, name=bias.name if len(kept) == 1 else f"{bias.name}#{i + 1}",
                         value=value, ops=(_uniform_delay(delay, value),) if delay else ())
                 for i, (delay, value) in enumerate(kept)]

@@ -545,7 +545,8 @@ class _PopulationQuantizer:
         self.errors.append(error)
         if error.relative_rms > _COARSE:
             self.found.add("W410", q.name, "the integer weights are far from the float ones",
-                           got=f"relative RMS error {error.relative_rms:.1%}", limit=f"{_COARSE:.0%}",
+                           got=f"relative RMS error {error.relative_rms:.1%}",
+                           limit=f"{_COARSE:.0%}",
                            hint="more --weight-bits; or its sums leave little room (fan-in, "
                                 "payload levels, other projections with larger weights)")
         self.projections.append(QuantizedProjection(

@@ -119,7 +119,8 @@ def _output(network: QuantizedNetwork, name: str | None) -> tuple[str, str]:
     if name is None and len(ports) == 1:
         name = next(iter(ports))
     if name is None or name not in ports:
-        raise fail("E641", name or "output", "say which output is decoded", got=len(ports),
+        raise fail("E641", name or "output", "say which output is decoded",
+                   got="no name" if name is None else "no such output",
                    limit="one of " + ", ".join(sorted(ports)), hint="--output NAME")
     return name, ports[name]
 
