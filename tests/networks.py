@@ -164,8 +164,8 @@ def chains(draw: st.DrawFn, shape: Shape, rng: Rng, target: Shape | None = None,
         ops.append(dense_of(rng, shape, target) if n_elements(shape) != n_elements(target)
                    else Reshape(shape, target))
         shape = target
-    if delays and draw(st.integers(0, 3)) == 0:
-        ops.append(draw(delays_of(shape, rng, longest)))
+    if delays and draw(st.integers(0, 3)) == 0:  # those of the target cannot be relayed
+        ops.append(draw(delays_of(shape, rng, min(longest, 3.0))))
     return tuple(ops)
 
 
@@ -320,8 +320,8 @@ def contracts(draw: st.DrawFn, network: Network, target: TargetSpec) -> Contract
         recurrent_bias_at_start=draw(st.booleans()),
         recurrent_delay=draw(one(["added", "included"])),
         layer_latency=draw(one([0, 0, 1])),
-        initial_v=draw(one(start)), delay_unit="steps", feedback=draw(one(["late", "exact"])),
-        inputs=inputs)
+        initial_v=draw(one(start)), delay_unit="steps",
+        feedback=draw(one(["late", "late", "late", "exact"])), inputs=inputs)
 
 
 @st.composite
@@ -383,7 +383,7 @@ def custom_targets(draw: st.DrawFn, base: TargetSpec) -> TargetSpec:
         base.synapse, weight_bits=draw(one([(4, 8), (8,), (6, 12), (16,)])), exponent_min=low,
         exponent_max=low + draw(one([0, 7, 12])),
         accumulator_max=max(1, min((1 << 24) - 1, machine.u_limit >> machine.input_shift)),
-        delay_max=draw(one([1, 5, 5, 62, 62])), aligned_bits=draw(one([0, 8])))
+        delay_max=draw(one([3, 5, 20, 62, 62])), aligned_bits=draw(one([0, 8])))
     signed = draw(st.booleans())
     return replace(base, name="custom", machine=machine, neuron=neuron, synapse=synapse,
                    input=replace(base.input, payload_bits=draw(one([9, 16])),

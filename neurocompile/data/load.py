@@ -181,6 +181,10 @@ def _check_dt(file_dt: float | None, options: _Options, diagnostics: Diagnostics
                         hint="use the dt the data were made with")
 
 
+def _axes(*names: object) -> str:
+    return "[" + ", ".join(map(str, names)) + "]"
+
+
 def _fits(found: Shape, wanted: Shape) -> bool:
     """Equal but for axes of length 1."""
     return [e for e in found if e != 1] == [e for e in wanted if e != 1]
@@ -195,8 +199,8 @@ def _signal(x: Array, port: Port, options: _Options, rng: np.random.Generator,
     whole = x.ndim >= 1 and _fits(x.shape[1:], port.shape)
     if not (gridded or whole):
         diagnostics.add("E609", subject, "the array does not fit the input's shape",
-                        got=x.shape, limit=f"{['sample', 'step', *port.shape]} or "
-                                           f"{['sample', *port.shape]}")
+                        got=x.shape, limit=f"{_axes('sample', 'step', *port.shape)} or "
+                                           f"{_axes('sample', *port.shape)}")
         return None
     if 0 in x.shape[:2 if gridded and options.encode in (None, "delta") else 1]:
         diagnostics.add("E617", subject, "there are no samples or no steps", got=x.shape)
@@ -216,7 +220,7 @@ def _has_steps(x: Array, gridded: bool, whole: bool, port: Port, options: _Optio
     if not gridded:
         diagnostics.add("E610" if options.encode is None else "E613", subject,
                         "the array has no step axis", got=x.shape,
-                        limit=f"{['sample', 'step', *port.shape]}",
+                        limit=_axes("sample", "step", *port.shape),
                         hint="state steps and encode (constant, rate or latency)")
         return False
     if whole and options.steps is None and options.encode is None:

@@ -7,6 +7,7 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 
 from neurocompile.ir.base import Node
 
@@ -27,8 +28,10 @@ def misfit(value: object, hint: Any, where: str = "") -> str:
         return _tuple(value, get_args(hint), where)
     if origin is dict:
         return _dict(value, get_args(hint), where)
+    if origin is npt.NDArray:  # an alias of its own from numpy 2.5 on
+        return _array(value, get_args(hint)[0], where)
     if origin is np.ndarray:
-        return _array(value, hint, where)
+        return _array(value, get_args(get_args(hint)[1])[0], where)
     if hint is float:
         return "" if type(value) in (float, int) else f"{where}: {_short(value)} is no number"
     if hint is Any:
@@ -94,10 +97,9 @@ def _dict(value: object, args: tuple[Any, ...], where: str) -> str:
     return ""
 
 
-def _array(value: object, hint: Any, where: str) -> str:
+def _array(value: object, scalar: Any, where: str) -> str:
     if not isinstance(value, np.ndarray):
         return f"{where}: {_short(value)} is no array"
-    scalar = get_args(get_args(hint)[1])[0]
     kind = get_origin(scalar) or scalar
     if kind is not Any and not np.issubdtype(value.dtype, kind):
         return f"{where}: an array of {value.dtype}"

@@ -313,6 +313,6 @@ def _fires_alone(p: DiscretePopulation, biases: list[DiscreteBias], steps: int,
     for _ in range(steps):
         v = p.mem_decay * v + bias
         # A margin for rounding: quantization moves bias and threshold by well under 5 %.
-        if np.any(v > 0.95 * p.threshold):
+        if np.any(v > p.reset_value + 0.95 * (p.threshold - p.reset_value)):
             return True
     return False

@@ -6,7 +6,7 @@ Speed is not its purpose; it is the meaning all integers are compared with.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -73,7 +73,7 @@ class _State:
         self.batch = batch
         self.order = update_order(network)
         self.incoming: dict[str, list[DiscreteProjection]] = {
-            p.name: [q for q in network.projections if q.target == p.name]
+            p.name: [_early_read(q) for q in network.projections if q.target == p.name]
             for p in network.populations}
         self.u: dict[str, Float64] = {}
         self.v: dict[str, Float64] = {}
@@ -88,10 +88,11 @@ class _State:
                         for p in network.populations}
         self.result_lines = {q.name: _Line(batch, network.population(q.target).n,
                                            int(q.target_delay.max()))
-                             for q in network.projections if q.target_delay.max() > 0}
+                             for q in map(_early_read, network.projections)
+                             if q.target_delay.max() > 0}
 
     def _depth(self, name: str) -> int:
-        return max((int(q.source_delay.max()) for q in self.network.projections
+        return max((int(q.source_delay.max()) for q in map(_early_read, self.network.projections)
                     if q.source == name), default=0)
 
     def step(self, t: int, inputs: Mapping[str, Array]) -> None:
@@ -184,6 +185,13 @@ def update_order(network: DiscreteNetwork) -> tuple[str, ...]:
     if len(order) != len(waiting):
         raise ValueError("the network has a loop without delay")
     return tuple(order)
+
+
+def _early_read(q: DiscreteProjection) -> DiscreteProjection:
+    """What all delays of the target's elements share is waited for at the source: a connection
+    with a delay may be read before its source has taken its step."""
+    shared = int(q.target_delay.min())
+    return replace(q, source_delay=q.source_delay + shared, target_delay=q.target_delay - shared)
 
 
 class _Line:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from neurocompile_backends.simulator.run import run_simulator
 from partition_factory import network, neurons, project, source
 
 from neurocompile.ir.transforms import Dense
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 from neurocompile.targets import load_target
+from neurocompile_backends.simulator.run import run_simulator
 
 # The chip's probe shows the decay register in a step in which the neuron spikes.
 PROBE_READS = 128

@@ -9,13 +9,13 @@ import numpy.typing as npt
 from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 from networks import Case, cases, compile_phases, inputs_of
-from neurocompile_backends.simulator.run import run_simulator
 
 from neurocompile.diagnostics import CompileError
 from neurocompile.ir.check import check_discrete, check_network, check_quantized, check_scheduled
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
+from neurocompile_backends.simulator.run import run_simulator
 
 N_STEPS = 12
 Phases = tuple[Any, Any, Any, QuantizedNetwork, Any]

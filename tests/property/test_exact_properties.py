@@ -24,6 +24,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Conv, Delay, Dense, Sparse, Transform, identity
 from neurocompile.models import IF, LIF, CubaLIF, Model, Source, Threshold
+from neurocompile.passes.schedule import Schedule
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.floating import run_float
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
@@ -33,7 +34,7 @@ from neurocompile_backends.simulator.run import run_simulator
 N_STEPS = 14
 UNIT = 1 << 16
 """Integers a unit of voltage, at least: enough bits for every halving of N_STEPS steps."""
-thorough = settings(max_examples=3 * settings.default.max_examples)
+thorough = settings(max_examples=2 * settings.default.max_examples)
 
 
 def exact_target(delay_max: int) -> TargetSpec:
@@ -167,6 +168,9 @@ def exact_cases(draw: st.DrawFn) -> Case:
 def compiled(case: Case) -> tuple[Any, QuantizedNetwork]:
     try:
         _, discrete, _, quantized, _ = compile_phases(case)
+        _, notes = Schedule(case.target).run_with_notes(discrete)
+        # A neuron that starts beyond its threshold fires before its inputs arrive, and says so.
+        assume("W312" not in {d.code for d in notes})
     except CompileError as error:
         codes = {d.code for d in error.diagnostics if d.is_error}
         assert codes <= {"E309", "E310"}, str(error)
@@ -242,6 +246,7 @@ def test_order_of_populations_and_neurons_does_not_matter(case: Case, seed: int)
     rng = np.random.default_rng(seed)
     orders = {p.name: rng.permutation(n_elements(p.shape)) for p in case.network.populations}
     other = replace(case, network=permuted(case.network, orders, rng))
+    compiled(other)  # an identity is none any more, and behind it a delay may be too long to relay
     data = whole_inputs(case)
     moved = {name: values.reshape(*values.shape[:2], -1)[..., orders[name]].reshape(values.shape)
              for name, values in data.items()}
