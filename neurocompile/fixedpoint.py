@@ -6,7 +6,7 @@ Every function works on numpy integer arrays (int64 recommended) and returns the
 from __future__ import annotations
 
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,7 @@ def shift(x: npt.NDArray[IntT], bits: int, rounding: Rounding) -> npt.NDArray[In
     return rounded
 
 
-def decay(x: npt.NDArray[IntT], amount: npt.NDArray[IntT]) -> npt.NDArray[IntT]:
+def decay(x: npt.NDArray[np.int64], amount: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """``trunc(x * (4096 - amount), 12)``: one step of exponential decay, toward zero.
 
     ``amount`` lies in [0, 4096]; 4096 forgets everything.
@@ -60,3 +60,14 @@ def saturate(x: npt.NDArray[IntT], limit: int) -> npt.NDArray[IntT]:
     """Clip to [-limit, limit]."""
     clipped: npt.NDArray[IntT] = np.clip(x, -limit, limit)
     return clipped
+
+
+def to_registers(value: npt.NDArray[np.floating[Any]], mantissa_max: int, exponent_max: int,
+                 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The nearest ``mantissa << exponent`` with the least exponent that holds it; saturates."""
+    value = np.asarray(value, np.float64)
+    exponent = np.zeros(value.shape, np.int64)
+    for e in range(exponent_max):
+        exponent = np.where(np.rint(np.abs(value) / (1 << e)) > mantissa_max, e + 1, exponent)
+    mantissa = np.rint(value / np.left_shift(1, exponent))
+    return np.clip(mantissa, -mantissa_max, mantissa_max).astype(np.int64), exponent

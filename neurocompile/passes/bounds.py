@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.diagnostics import Diagnostics
+from neurocompile.fixedpoint import to_registers
 from neurocompile.ir.base import IntArray
 from neurocompile.ir.quantized import Bounds, QuantizedNetwork, QuantizedPopulation
 from neurocompile.ir.ranges import linear_range
@@ -53,19 +54,25 @@ def input_range(network: QuantizedNetwork, name: str) -> tuple[Float64, Float64]
 
 def bias_range(network: QuantizedNetwork, p: QuantizedPopulation) -> tuple[Float64, Float64]:
     """Range of the bias a step adds: the register, or what the host may load into it."""
-    low = high = p.bias.astype(np.float64)
-    for drive in network.drives:
-        if drive.target != p.name:
-            continue
+    drives = [drive for drive in network.drives if drive.target == p.name]
+    fixed = p.bias.astype(np.float64)
+    if not drives:
+        return fixed, fixed
+    low, high = np.zeros(p.n), np.zeros(p.n)
+    for drive in drives:
         shape = drive.transform.in_shape
         transform = drive.transform.with_weight(drive.transform.weight.astype(np.float64))
-        a, b = linear_range(transform, np.full(shape, drive.low), np.full(shape, drive.high))
-        ends = np.stack([drive.gain * a, drive.gain * b])
-        # Rounding to mantissa << exponent moves a value by half of its last place at most.
-        room = float(1 << max(0, drive.exponent_max - 1)) + 1
-        low = low + ends.min(axis=0) + drive.constant - room
-        high = high + ends.max(axis=0) + drive.constant + room
-    return low, high
+        ends = linear_range(transform, np.full(shape, drive.low), np.full(shape, drive.high))
+        scaled = np.stack([drive.gain * end for end in ends])
+        low += scaled.min(axis=0) + drive.constant
+        high += scaled.max(axis=0) + drive.constant
+    # Rounding into the register is monotonic: the ends of the range bound what is loaded. The
+    # host's sums may differ from these in their last bits.
+    neuron = network.target.neuron
+    rounded = [np.left_shift(*to_registers(end + sign * 1e-9 * np.abs(end),
+                                           neuron.bias_mantissa_max, neuron.bias_exponent_max))
+               for end, sign in ((low, -1.0), (high, 1.0))]
+    return fixed + rounded[0], fixed + rounded[1]
 
 
 def _prove(network: QuantizedNetwork, p: QuantizedPopulation, max_steps: int | None, accept: bool,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.diagnostics import Diagnostics
-from neurocompile.fixedpoint import Rounding
+from neurocompile.fixedpoint import Rounding, to_registers
 from neurocompile.ir.base import FloatArray, IntArray
 from neurocompile.ir.discrete import DiscreteBias
 from neurocompile.ir.quantized import (
@@ -324,14 +324,41 @@ class _PopulationQuantizer:
             if top < least:
                 self._no_scale(f"the largest legal threshold would be {top}")
                 return None
-            candidates = sorted({max(least, round(top * 2.0 ** (-k / _CANDIDATES)))
-                                 for k in range(_CANDIDATES)}, reverse=True)
+            spread = {round(top * 2.0 ** (-k / _CANDIDATES)) for k in range(_CANDIDATES)}
+            candidates = sorted({max(least, c) for c in spread | self._exact_thresholds(
+                rows, top, registers)}, reverse=True)
             units = [self._unit(c, registers) for c in candidates]
         else:
             units = [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
         losses = [self._loss(rows, unit) for unit in units]
         best = units[int(np.argmin(losses))]
         return self._retreat(best, rows, span, registers)
+
+    def _exact_thresholds(self, rows: list[Linear], top: int,
+                          registers: tuple[IntArray, IntArray]) -> set[int]:
+        """Thresholds at which the smallest weight is a whole number of steps of the grid.
+
+        Weights that are multiples of one another, as of networks trained in integers, are exact
+        at one of these; the search would miss it by chance.
+        """
+        found: set[int] = set()
+        step, margin = self._threshold_step(), self._threshold_margin(registers)
+        for t in rows:
+            size = np.abs(np.asarray(t.weight, np.float64))
+            least = float(np.min(size, where=size > 0, initial=np.inf))
+            if not np.isfinite(least):
+                continue
+            grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
+            for whole in range(1, grid.high + 1):
+                unit = float(whole << self.target.machine.input_shift) / least
+                # Larger by powers of two while it fits: exponents take them up.
+                room = (top * step + margin) / unit
+                if room < 1:
+                    break
+                threshold = (unit * 2.0 ** int(np.log2(room)) - margin) / step
+                if 1 <= threshold <= top and abs(threshold - round(threshold)) < 1e-6:
+                    found.add(round(threshold))
+        return found
 
     def _retreat(self, unit: float, rows: list[Linear], span: Float64,
                  registers: tuple[IntArray, IntArray]) -> float:
@@ -594,17 +621,6 @@ class _PopulationQuantizer:
             self.p.name, self.p.shape, self.p.role, self.p.latency, registers[0], registers[1],
             threshold.astype(np.int64), mantissa, exponent, start, compare, self.p.reset,
             self.p.max_spikes, scale, self.offset)
-
-
-def to_registers(value: FloatArray, mantissa_max: int,
-                 exponent_max: int) -> tuple[IntArray, IntArray]:
-    """The nearest ``mantissa << exponent`` with the least exponent that holds it; saturates."""
-    value = np.asarray(value, np.float64)
-    exponent = np.zeros(value.shape, np.int64)
-    for e in range(exponent_max):
-        exponent = np.where(np.rint(np.abs(value) / (1 << e)) > mantissa_max, e + 1, exponent)
-    mantissa = np.rint(value / np.left_shift(1, exponent))
-    return np.clip(mantissa, -mantissa_max, mantissa_max).astype(np.int64), exponent
 
 
 def _as_float64(transform: Linear) -> Linear:

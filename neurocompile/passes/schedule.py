@@ -144,13 +144,13 @@ class _Layout:
         """Integrate-and-fire: the value ``scale`` fires every step."""
         scale = self.bindings[source.name].scale
         assert scale is not None
-        # A bias register rounds by half of its last place: below 1 by more than that, ``scale``
-        # still fires every step.
-        threshold = 1.0 - 2.0 / max(4, self.target.neuron.bias_mantissa_max + 1)
-        dynamics = _simple(name, source.shape, mem_decay=1.0, gain=1.0 / scale, bias=0.0,
-                           threshold=threshold)
         resets = self.target.neuron.resets
         reset: Reset = "subtract" if "subtract" in resets else forgetting_reset(self.target)
+        # Registers round: a value of 1 / k still has to reach the threshold in k steps where the
+        # rest is forgotten. Where it is subtracted, what exceeds would pile up instead.
+        slack = 2.0 / max(4, self.target.neuron.bias_mantissa_max + 1) if reset == "zero" else 0.0
+        dynamics = _simple(name, source.shape, mem_decay=1.0, gain=1.0 / scale, bias=0.0,
+                           threshold=1.0 - slack)
         if reset == "zero":
             self.found.add("W314", name, "the chip's neurons forget what exceeds a threshold: the "
                            "encoder's rates are 1, 1/2, 1/3 and so on",

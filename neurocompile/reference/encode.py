@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.diagnostics import Diagnostics
+from neurocompile.fixedpoint import to_registers
 from neurocompile.ir.base import Array
 from neurocompile.ir.quantized import QuantizedDrive, QuantizedInput, QuantizedNetwork
-from neurocompile.passes.quantize import to_registers
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import DT_S, Case, Sketch, compile_phases
 
-from neurocompile.fixedpoint import Rounding
+import neurocompile as nc
+from neurocompile.fixedpoint import Rounding, to_registers
 from neurocompile.flow import Options
 from neurocompile.ir.check import check_quantized
 from neurocompile.ir.contract import Contract, InputBinding
@@ -20,7 +21,6 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Delay, Dense
 from neurocompile.models import IF, LIF, Model, Source
-from neurocompile.passes.quantize import to_registers
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.floating import run_float
 from neurocompile.reference.integer import Probes, run_integer
@@ -162,11 +162,27 @@ def test_payloads_that_are_never_zero_are_still_followed_by_silence() -> None:
     assert np.array_equal(encoded.payloads["x"][0, :, 0], [2, 2, 2])
 
 
+@pytest.mark.parametrize("compare", ["gt", "ge"])
+@pytest.mark.parametrize("target", ["loihi1", "loihi2", "generic"])
+def test_networks_of_whole_weights_are_compiled_without_any_error(target: str,
+                                                                  compare: Any) -> None:
+    """The search finds a threshold at which every weight and every equality is exact."""
+    weights = np.array([[1.0, 2.0, 3.0, 4.0, 6.0, 12.0]])
+    neuron = IF(np.ones(1), np.full(1, 12.0), np.zeros(1))
+    network, agreed = layer(neuron, weights), contract(compare)
+    agreed = replace(agreed, inputs={"*": InputBinding("spikes")})
+    build = nc.compile(network, target, contract=agreed)
+    x = (np.random.default_rng(0).random((50, 40, 6)) < 0.2).astype(np.uint8)
+    (expected,) = nc.simulate(network, x, contract=agreed).outputs.values()
+    run = nc.simulate(build, x)
+    assert expected.sum() > 100
+    assert np.array_equal(run.aligned(next(iter(run.outputs))), expected)
+
+
 @pytest.mark.parametrize("target", ["loihi1", "loihi2", "generic"])
 def test_encoder_at_full_rate_fires_every_step(target: str) -> None:
     q = quantized(layer(integrators(1, 9.0), np.ones((1, 2))),
-                  contract(inputs={"x": InputBinding("encoder", None, 1.0)}), load_target(target),
-                  max_steps=64)
+                  contract(inputs={"x": InputBinding("encoder", None, 1.0)}), load_target(target))
     encoded = encode_inputs(q, {"x": np.array([[[1.0, 0.5]]])}, 40)
     run = run_integer(q, encoded, Probes(("x.encoder",)))
     assert run.s["x.encoder"][0, :40].sum(axis=0).tolist() == [40, 20]

@@ -76,7 +76,7 @@ def _run_chunk(packed: Packed, part: EncodedInput, total: int, given: dict[str, 
         pops[i, k.P_BIAS] = len(loaded)
         stored = values[:, packed.logical[first:first + n]]
         loaded = np.concatenate([loaded, stored.reshape(-1)])
-    arguments = (
+    arguments: tuple[Any, ...] = (
         total, packed.machine, pops, packed.projs, packed.outgoing, packed.keep_u, packed.keep_v,
         packed.threshold, packed.bias, packed.initial, loaded, packed.weights, packed.indptr,
         packed.index, packed.delays, packed.logical, packed.place, events.steps, events.ptr,
