@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.contract import load_contract
+from neurocompile.contract import contract_to_toml, load_contract
 from neurocompile.data import Dataset, Signal
 from neurocompile.data import load_data as _load_data
 from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
@@ -89,7 +89,12 @@ class Run:
     probes: dict[str, npt.NDArray[Any]]
     latency: int
     latencies: dict[str, int] = field(default_factory=dict)
-    dt_s: float = 0.0
+    contract: Contract = field(default_factory=Contract)
+
+    @property
+    def dt_s(self) -> float:
+        """Seconds a step."""
+        return self.contract.dt_s or 0.0
 
     def aligned(self, name: str) -> npt.NDArray[Any]:
         """An output or probe in the network's own steps, the latency taken off."""
@@ -100,13 +105,15 @@ class Run:
 
     def save(self, path: str | Path) -> None:
         """Write ``RUN.npz``: outputs and probes under their names, ``latency`` in steps, the
-        latency of each array as ``NAME:latency``, and ``dt``. Written whole or not at all; raises
-        E625 where it cannot be, or where a node has one of these names."""
+        latency of each array as ``NAME:latency``, ``dt`` and the ``contract`` as TOML text. Written
+        whole or not at all; raises E625 where it cannot be, or where a node has one of these
+        names."""
         from neurocompile.data.rasters import write_arrays
 
         arrays: dict[str, npt.NDArray[Any]] = {**self.outputs, **self.probes}
         facts = {f"{name}:latency": np.array(steps) for name, steps in self.latencies.items()}
-        facts |= {"latency": np.array(self.latency), "dt": np.array(self.dt_s)}
+        facts |= {"latency": np.array(self.latency), "dt": np.array(self.dt_s),
+                  "contract": np.array(contract_to_toml(self.contract))}
         taken = sorted(set(arrays) & set(facts))
         if taken:
             raise fail("E625", str(path), "cannot be written: a node has a name that the file "
@@ -275,7 +282,8 @@ def _simulate_float(network: DiscreteNetwork, data: Dataset, probes: Sequence[st
     outputs = {port.name: _reshaped(run.output[port.population], port.shape)
                for port in network.outputs}
     probed = {f"{p}:{q}": _reshaped(stores[q][p], shapes[p]) for p, q in wanted}
-    return Run(outputs, probed, 0, dict.fromkeys([*outputs, *probed], 0), network.dt_s)
+    return Run(outputs, probed, 0, dict.fromkeys([*outputs, *probed], 0),
+               network.contract)
 
 
 def _simulate_build(build: Build, data: Dataset, probes: Sequence[str], backend: str,
@@ -300,7 +308,7 @@ def _simulate_build(build: Build, data: Dataset, probes: Sequence[str], backend:
     probed = {f"{p}:{q}": _reshaped(stores[q][p], shapes[p]) for p, q in wanted}
     latencies = {port.name: latency[port.population] for port in build.discrete.outputs}
     latencies |= {f"{p}:{q}": latency[p] for p, q in wanted}
-    return Run(arrays, probed, build.latency, latencies, build.discrete.dt_s)
+    return Run(arrays, probed, build.latency, latencies, build.contract)
 
 
 def _reshaped(values: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:

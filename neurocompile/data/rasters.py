@@ -84,6 +84,9 @@ def read_raster(path: str | Path, *, limit_bytes: int = 8 << 30) -> Raster:
 
 def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Write beside ``path`` and rename, so that an old file stays whole until then."""
+    if path.exists() and not path.is_file():  # a rename would put a file in a device's place
+        raise fail("E625", str(path), "cannot be written", got="not a regular file",
+                   hint="name a file, for example run.npz")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(part)

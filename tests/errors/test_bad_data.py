@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -309,3 +310,11 @@ def test_an_archive_that_is_no_raster_is_refused() -> None:
         read_raster(npz(**{**arrays, "step": arrays["step"] + 7}))
     with pytest.raises(CompileError, match="E601"):
         read_raster("absent.npz")
+
+
+def test_a_pipe_or_device_is_refused_and_stays_what_it_is() -> None:
+    os.mkfifo("pipe")
+    with pytest.raises(CompileError, match="E625.*not a regular file"):
+        write_nir_data("pipe", {"p": GRID}, dt_s=1.0)
+    assert Path("pipe").is_fifo()
+    assert [path.name for path in Path().iterdir()] == ["pipe"]

@@ -122,9 +122,9 @@ def test_choices_nobody_stated_are_all_named_at_once() -> None:
     assert named == {"integrator", "compare", "reset", "input_gain", "layer_latency"}
 
 
-@pytest.mark.parametrize("name", ["latency", "dt", "output:latency"])
+@pytest.mark.parametrize("name", ["latency", "dt", "contract", "output:latency"])
 def test_a_node_named_as_a_fact_of_the_run_is_not_overwritten(name: str, tmp_path: Path) -> None:
     zeros = np.zeros((1, 2, 3))
-    run = Run({name: zeros, "output": zeros}, {}, 0, {"output": 0}, 1e-4)
+    run = Run({name: zeros, "output": zeros}, {}, 0, {"output": 0}, Contract(dt_s=1e-4))
     assert codes(run.save, tmp_path / "run.npz") == ["E625"]
     assert list(tmp_path.iterdir()) == []

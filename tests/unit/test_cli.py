@@ -156,12 +156,13 @@ def test_float_run_of_digits_is_the_frameworks_raster() -> None:
     succeed("simulate", DIGITS, "--input", "data.npz", "-c", DIGITS_CONTRACT, "-o", "run.npz",
             "--probe", "1:v", "--probe", "3:s")
     with np.load("run.npz") as made:
-        assert sorted(made.files) == ["1:v", "1:v:latency", "3:s", "3:s:latency", "dt", "latency",
-                                      "output", "output:latency"]
+        assert sorted(made.files) == ["1:v", "1:v:latency", "3:s", "3:s:latency", "contract", "dt",
+                                      "latency", "output", "output:latency"]
         np.testing.assert_array_equal(made["output"], RECORDING.rasters["output"])
         np.testing.assert_array_equal(made["3:s"], RECORDING.rasters["output"])
         assert made["1:v"].shape == (N, STEPS, 64)
         assert (int(made["latency"]), float(made["dt"])) == (0, 1e-4)
+        assert 'reset = "zero"' in str(made["contract"])
 
 
 def test_run_of_a_build_lasts_latency_steps_longer_and_aligns_with_the_float_raster() -> None:
