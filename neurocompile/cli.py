@@ -389,7 +389,7 @@ def evaluate(build: BuildPath,
              decode: Annotated[str, typer.Option(
                  metavar="HOW", help="Output to label: largest count, last or max.")] = "count",
              explain: Annotated[int, typer.Option(
-                 metavar="N", min=0, help="Samples on which causes are looked for.")] = 8,
+                 metavar="N", min=0, help="Samples, of those that differ most, to explain.")] = 8,
              backend: Annotated[str, typer.Option(
                  metavar="NAME", help="What runs the integers.")] = "simulator",
              as_json: Json = False) -> None:

@@ -185,8 +185,8 @@ def show_evaluation(console: Console, facts: dict[str, Any]) -> None:
     if facts["causes"]:
         # Causes are few and populations may be many: a row for each population.
         causes = facts["causes"]
-        show_table(console, "mismatch by what is quantized (first "
-                   f"{facts['explained_samples']} samples)",
+        show_table(console, "mismatch by what is quantized (the "
+                   f"{len(facts['explained_samples'])} samples that differ most)",
                    ("population", *(c["cause"] for c in causes)),
                    [(r["population"], *(c["mismatch"][r["population"]] for c in causes))
                     for r in layers])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.data import Dataset
+from neurocompile.data import Dataset, Signal
 from neurocompile.diagnostics import fail
 from neurocompile.ir.discrete import DiscreteNetwork
 from neurocompile.ir.quantized import QuantizedNetwork
@@ -72,7 +72,7 @@ class Evaluation:
     changed: int
     layers: tuple[LayerDifference, ...]
     causes: tuple[CauseDifference, ...]
-    explained_samples: int
+    explained_samples: tuple[int, ...]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,14 +81,16 @@ class Evaluation:
 def evaluate(network: QuantizedNetwork, data: Dataset, runner: Runner, *, output: str | None = None,
              decode: str = "count", explain_samples: int = 8,
              progress: Callable[[int], None] | None = None) -> Evaluation:
-    """Compare on every sample of ``data``; explain the causes on the first few.
+    """Compare on every sample of ``data``; explain the causes on those that differ most.
 
     ``output``: the output node that is decoded (needed if there are several). Raises
     ``CompileError``: E641 (which output), E642 (labels outside the output's classes).
     """
     port = _output(network, output)
     names = [p.name for p in network.scheduled.discrete.populations if p.role == "spiking"]
+    y = _labels(data, network, port)
     totals = {name: _Totals() for name in names}
+    differing: list[npt.NDArray[np.int64]] = []
     decoded: list[Trains] = []
     decoded_float: list[Trains] = []
     for start, stop in _chunks(network, data):
@@ -96,21 +98,39 @@ def evaluate(network: QuantizedNetwork, data: Dataset, runner: Runner, *, output
         ours, theirs, forced, float_out = _run_part(network, part, runner, names, port)
         for name in names:
             totals[name].add(ours[name], theirs[name], forced[name])
+        differing.append(_differences(ours, theirs, names, len(float_out)))
         decoded_float.append(metrics.decode(float_out, decode))
         decoded.append(metrics.decode(theirs["\0output"], decode))
         if progress is not None:
             progress(stop)
     classes, classes_float = np.concatenate(decoded), np.concatenate(decoded_float)
-    y = _labels(data, network, port)
-    causes = _explain(network, data.samples(0, min(explain_samples, data.n_samples)), runner, names
-                      ) if explain_samples else ()
+    # The samples that differ most tell most about why; ties in the order of the data.
+    worst = np.argsort(-np.concatenate(differing), kind="stable")[:explain_samples]
+    explained = tuple(sorted(worst.tolist()))
+    causes = _explain(network, _picked(data, explained), runner, names) if explained else ()
     return Evaluation(
         data.n_samples, data.n_steps, decode, port[0],
         None if y is None else float(np.mean(classes_float == y)),
         None if y is None else float(np.mean(classes == y)),
         int(np.count_nonzero(classes != classes_float)),
         tuple(totals[name].row(name, network.population(name).n) for name in names), causes,
-        min(explain_samples, data.n_samples))
+        explained)
+
+
+def _differences(ours: dict[str, Trains], theirs: dict[str, Trains], names: list[str],
+                 n_samples: int) -> npt.NDArray[np.int64]:
+    """Positions that differ in each sample, over all populations."""
+    count = np.zeros(n_samples, np.int64)
+    for name in names:
+        count += np.count_nonzero(ours[name] != theirs[name], axis=(1, 2))
+    return count
+
+
+def _picked(data: Dataset, samples: tuple[int, ...]) -> Dataset:
+    rows = np.array(samples)
+    inputs = {name: Signal(signal.values[rows], signal.constant_steps)
+              for name, signal in data.inputs.items()}
+    return Dataset(inputs, None, data.dt_s)
 
 
 def _output(network: QuantizedNetwork, name: str | None) -> tuple[str, str]:

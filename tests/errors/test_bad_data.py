@@ -314,7 +314,7 @@ def test_an_archive_that_is_no_raster_is_refused() -> None:
 
 def test_a_pipe_or_device_is_refused_and_stays_what_it_is() -> None:
     os.mkfifo("pipe")
-    with pytest.raises(CompileError, match="E625.*not a regular file"):
+    with pytest.raises(CompileError, match=r"E625.*not a regular file"):
         write_nir_data("pipe", {"p": GRID}, dt_s=1.0)
     assert Path("pipe").is_fifo()
     assert [path.name for path in Path().iterdir()] == ["pipe"]

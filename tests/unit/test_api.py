@@ -128,3 +128,23 @@ def test_a_node_named_as_a_fact_of_the_run_is_not_overwritten(name: str, tmp_pat
     run = Run({name: zeros, "output": zeros}, {}, 0, {"output": 0}, Contract(dt_s=1e-4))
     assert codes(run.save, tmp_path / "run.npz") == ["E625"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_causes_are_looked_for_where_the_networks_differ_most() -> None:
+    recorded = digits(60)
+    build = nc.compile(DIGITS, "loihi1", contract=DIGITS_CONTRACT)
+    every = nc.evaluate(build, recorded.x, explain_samples=60)
+    some = nc.evaluate(build, recorded.x, explain_samples=2)
+    assert every.explained_samples == tuple(range(60))
+    assert len(some.explained_samples) == 2
+    by_cause = {c.cause: c.mismatch for c in every.causes}
+    assert list(by_cause) == ["weights", "decays", "biases", "all", "inputs", "integers"]
+    # Over all samples the whole difference is what the layers' table says.
+    for layer in every.layers:
+        assert by_cause["integers"][layer.population] == pytest.approx(layer.mismatch)
+
+    def different(causes: dict[str, float]) -> float:
+        return sum(causes[layer.population] * layer.n_neurons for layer in every.layers)
+
+    worst = {c.cause: c.mismatch for c in some.causes}["integers"]
+    assert different(worst) > different(by_cause["integers"]) > 0
