@@ -76,6 +76,10 @@ InputMax = Annotated[float | None, typer.Option(
     "--input-max", metavar="X", help="The largest value an input will have.")]
 WeightBits = Annotated[int, typer.Option(
     "--weight-bits", metavar="N", help="Bits of a weight.")]
+MaxSteps = Annotated[int | None, typer.Option(
+    metavar="N", min=1, help="The longest run: bounds of neurons without decay need it.")]
+AcceptBounds = Annotated[bool, typer.Option(
+    "--accept-bounds", help="Accept ranges that cannot be proved.")]
 Threshold = Annotated[list[str] | None, typer.Option(
     "--threshold", metavar="POP=N",
     help="Threshold register of a population; may be repeated.")]
@@ -176,8 +180,15 @@ def _is_build(path: Path) -> bool:
     return path.is_dir()
 
 
-def _check_writable(path: Path) -> None:
-    """Before a long run, not after it: is there a place for its file?"""
+def _check_writable(path: Path, *sources: Path) -> None:
+    """Before a long run, not after it: is there a place for its file that nothing else has?"""
+    place = path.resolve()
+    if any(place == source.resolve() or source.resolve() in place.parents for source in sources):
+        raise fail("E625", str(path), "cannot be written", got="a file this run reads",
+                   hint="choose another place with -o")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise fail("E625", str(path), "cannot be written", got="not a regular file",
+                   hint="name a file, for example run.npz")
     if path.is_dir():
         raise fail("E625", str(path), "cannot be written", got="a directory",
                    hint="name a file, for example run.npz")
@@ -220,7 +231,8 @@ def demo(target: Target = "loihi1", as_json: Json = False) -> None:
 @app.command()
 def check(model: Model, target: Target, contract: ContractOption = None, dt: Dt = None,
           input_mode: InputMode = None, input_max: InputMax = None,
-          weight_bits: WeightBits = 8, as_json: Json = False) -> None:
+          weight_bits: WeightBits = 8, threshold: Threshold = None, max_steps: MaxSteps = None,
+          accept_bounds: AcceptBounds = False, as_json: Json = False) -> None:
     """Every violation of MODEL on the target at once."""
     with reporting(as_json):
         from neurocompile import flow
@@ -231,7 +243,9 @@ def check(model: Model, target: Target, contract: ContractOption = None, dt: Dt 
         spec = load_target(target)
         agreed = _contract(contract, dt, input_mode, input_max)
         network, notes = load_with_notes(model)
-        found = (*notes, *flow.check(network, agreed, spec, flow.Options(weight_bits=weight_bits)))
+        options = flow.Options(weight_bits, thresholds=_thresholds(threshold),
+                               max_steps=max_steps, accept_bounds=accept_bounds)
+        found = (*notes, *flow.check(network, agreed, spec, options))
         if any(d.is_error for d in found):
             raise CompileError(found)
         _emit({"diagnostics": [d.to_dict() for d in found]}, as_json,
@@ -272,11 +286,7 @@ def compile_(model: Model, target: Target,
              decay_rounding: Annotated[str, typer.Option(
                  metavar="HOW", help="Decays to registers: nearest or floor.")] = "nearest",
              threshold: Threshold = None,
-             max_steps: Annotated[int | None, typer.Option(
-                 metavar="N", min=1,
-                 help="The longest run: bounds of neurons without decay need it.")] = None,
-             accept_bounds: Annotated[bool, typer.Option(
-                 "--accept-bounds", help="Accept ranges that cannot be proved.")] = False,
+             max_steps: MaxSteps = None, accept_bounds: AcceptBounds = False,
              neurons_per_core: Annotated[int | None, typer.Option(
                  metavar="N", help="Put at most N neurons on a core.")] = None,
              as_json: Json = False) -> None:
@@ -324,7 +334,7 @@ def simulate(path: ModelOrBuild, data: Input,
         from neurocompile.report import tables
 
         model: Any
-        _check_writable(output)
+        _check_writable(output, path, data)
         if _is_build(path):
             model = api.load_build(path)
             dt_s = model.discrete.dt_s

@@ -82,12 +82,15 @@ def check(network: Network, contract: Contract, target: TargetSpec,
         try:
             _, notes = lower(network, relaxed, target, options)
         except CompileError as error:
-            # Without a dt, time constants were compared with a placeholder.
+            # Without a dt, time constants were compared with a placeholder. Notes on a contract
+            # that is not the user's would mislead.
             found.extend(d for d in error.diagnostics
-                         if d.code != "E203" or contract.dt_s is not None)
-        else:
+                         if (d.code != "E203" or contract.dt_s is not None)
+                         and (d.is_error or relaxed is contract))
+            continue
+        if relaxed is contract:
             found.extend(notes)
-            break
+        break
     return tuple(found)
 
 
@@ -108,7 +111,8 @@ def _relaxed(contract: Contract, network: Network, target: TargetSpec) -> Iterat
     # "to_value" resets to zero on the chip, with an offset.
     has = assumed.reset == "to_value" or assumed.reset in target.neuron.resets
     yield replace(exact, inputs=inputs, reset=assumed.reset if has else _first_reset(target),
-                  feedback="late", max_spikes_per_step=assumed.max_spikes_per_step if has else 1)
+                  max_spikes_per_step=assumed.max_spikes_per_step if has else 1,
+                  feedback="late", if_floor="none")
 
 
 def _assume(contract: Contract) -> Contract:

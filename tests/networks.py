@@ -313,7 +313,7 @@ def contracts(draw: st.DrawFn, network: Network, target: TargetSpec) -> Contract
         start = ("v_reset",)
     return Contract(
         dt_s=DT_S, integrator=draw(one(["euler", "exact"])), input_gain=draw(one(["nir", "unit"])),
-        if_gain="r", compare=draw(one(["gt", "ge"])), reset=reset,
+        if_gain="r", if_floor="none", compare=draw(one(["gt", "ge"])), reset=reset,
         max_spikes_per_step=draw(one([1, 1, 3, 100])),
         current_order=draw(one(["current_first", "membrane_first"])),
         synapse_input=draw(one(["after_decay", "before_decay"])),

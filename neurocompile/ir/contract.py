@@ -55,6 +55,8 @@ class Contract(Node):
     equations say. ``unit``: it is added as it is, r and w_in ignored (sinabs, Rockpool)."""
     if_gain: Literal["r", "r_dt"] | None = None
     """IF and I: input enters with ``r`` a step (every importer) or with ``r_dt`` = r * dt."""
+    if_floor: Literal["none", "minus_threshold"] | None = None
+    """IF: how far inhibition drives the membrane down; sinabs stops it at -threshold."""
     compare: Literal["gt", "ge"] | None = None
     """Spike where v > threshold or v >= threshold."""
     reset: Literal["zero", "to_value", "subtract", "subtract_delayed"] | None = None

@@ -9,8 +9,10 @@ A step of population p, for its summed input a (of all projections, and the bias
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+import numpy as np
 
 from neurocompile.ir.base import FloatArray, IntArray, Node, Shape, register
 from neurocompile.ir.contract import Contract
@@ -30,7 +32,7 @@ class DiscretePopulation(Node):
     """Per-neuron arrays are flat, float64, of length n. A source has none of them (empty).
 
     ``reset`` and ``max_spikes`` follow the contract, except for neurons without memory, which
-    have nothing to subtract from.
+    have nothing to subtract from. ``floor`` is empty where nothing limits the membrane downwards.
     """
 
     name: str
@@ -47,6 +49,7 @@ class DiscretePopulation(Node):
     initial_v: FloatArray
     reset: ResetRule = "none"
     max_spikes: int = 1
+    floor: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def n(self) -> int:

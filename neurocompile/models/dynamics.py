@@ -26,6 +26,7 @@ class Dynamics:
     syn_decay: FloatArray | None = None
     gain_syn: FloatArray | None = None
     memoryless: bool = False
+    floor: FloatArray | None = None
 
 
     @property

@@ -3,7 +3,8 @@
     dv/dt = r I                              spike where v > v_threshold, then v := v_reset
 
 Every importer adds r I a step, without dt (a unit impulse a spike); the equation itself says
-r dt I. The contract's ``if_gain`` chooses.
+r dt I. The contract's ``if_gain`` chooses, and ``if_floor`` whether the membrane stops at
+-v_threshold, as sinabs has it: v := max(v, -v_threshold) after the input is added.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ class IF(Node):
     def dynamics(self, name: str, choices: Choices) -> Dynamics:
         threshold, reset = spike_constants(name, self.v_threshold, self.v_reset, choices)
         ones = np.ones(self.r.shape)
+        stops = choices.need("if_floor", name, "inhibition drives it down without a leak")
         return Dynamics(
             role="spiking", mem_decay=ones, gain_mem=_gain(name, self.r, choices),
+            floor=-self.v_threshold if stops == "minus_threshold" else None,
             bias_mem=np.zeros(ones.shape), threshold=threshold, reset_value=reset,
             initial_v=initial_membrane(name, self.v_reset, np.zeros_like(self.v_reset), choices))
 

@@ -176,8 +176,9 @@ def _report(name: str, neuron: int, message: str, got: float, limit: int, count:
             accept: bool, found: Diagnostics) -> None:
     found.add("W402" if accept else "E402", f"{name}[{neuron}]", message,
               got=f"{got:.0f} ({count} neurons)", limit=limit,
-              hint="" if accept else "a lower threshold register, fewer payload levels, "
-              "--max-steps for integrators, or accept it with --accept-bounds")
+              hint="" if accept else "state the longest run with --max-steps, or accept it with "
+              "--accept-bounds" if got == np.inf else "a lower threshold register, fewer payload "
+              "levels, a shorter --max-steps, or accept it with --accept-bounds")
 
 
 def _int(values: Float64) -> IntArray:

@@ -35,6 +35,8 @@ CODES: dict[str, tuple[str, str]] = {
              "step 0 on the chip."),
     "E312": ("loaded biases act too early", "A population with other inputs would fire from its "
              "bias registers before they arrive."),
+    "E315": ("no floor on chips", "The contract stops membranes of IF at -threshold, as sinabs "
+             "does; no chip does."),
     "W314": ("encoder with few rates", "After a spike at reset to zero the rest of the value is "
              "lost, so rates are one over a whole number of steps."),
     "W313": ("spikes a step are limited", "The chip sends fewer spikes a step than the contract "
@@ -57,6 +59,8 @@ CODES: dict[str, tuple[str, str]] = {
     "E408": ("weights outside their format", "An integer weight does not fit its bits or its sign "
              "mode."),
     "W409": ("decay far off", "The decay register cannot hold a decay closely."),
+    "E415": ("weights all zero", "A projection's weights are too small for the scale of its "
+             "target: all of them round to zero."),
     "W410": ("weights far off", "A projection's integer weights are far from its float ones."),
     "E410": ("format not on this target", "The target has no weights of this width, or no such "
              "exponent."),

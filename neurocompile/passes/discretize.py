@@ -151,7 +151,8 @@ def _population(population: Population, choices: Choices) -> DiscretePopulation:
     return DiscretePopulation(
         population.name, population.shape, d.role, d.syn_decay is not None, flat(d.syn_decay),
         flat(d.gain_syn), flat(d.mem_decay), flat(d.gain_mem), flat(d.bias_mem),
-        flat(d.threshold), flat(d.reset_value), flat(d.initial_v), reset, max_spikes)
+        flat(d.threshold), flat(d.reset_value), flat(d.initial_v), reset, max_spikes,
+        flat(d.floor))
 
 
 def _reset(name: str, d: Dynamics, choices: Choices) -> tuple[ResetRule, int]:

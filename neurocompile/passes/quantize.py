@@ -426,8 +426,8 @@ class _PopulationQuantizer:
     def _no_scale(self, got: str) -> None:
         self.found.add("E403", self.p.name, "no scale keeps its weights, biases and sums within "
                        f"the formats of {self.target.name}", got=got, limit=">= 1",
-                       hint="smaller weights or fan-in relative to the threshold, fewer payload "
-                            "levels, or another target")
+                       hint="more --weight-bits, smaller weights or fan-in relative to the "
+                            "threshold, fewer payload levels, or another target")
 
     def _largest_unit(self, rows: list[Linear], span: Float64,
                       registers: tuple[IntArray, IntArray]) -> float | None:
@@ -490,8 +490,11 @@ class _PopulationQuantizer:
     def _owed_reach(self, a_step: Float64, dv: IntArray) -> Float64:
         """How far a membrane gets, in spans, whose reset takes at most max_spikes spans a step."""
         excess = np.maximum(a_step - self.p.max_spikes, 0)
-        steps = self.options.max_steps or _UNSTATED_STEPS
-        reach = np.where(dv > 0, 4096.0 / np.maximum(dv, 1), steps + self.scheduled.latency)
+        # Without a longest run there is no scale at which an integrator's debt is bounded: the
+        # legality gate says so, and scaling it down would not help.
+        steps = self.options.max_steps
+        longest = 0 if steps is None else steps + self.scheduled.latency
+        reach = np.where(dv > 0, 4096.0 / np.maximum(dv, 1), longest)
         owed: Float64 = 1.0 + a_step + excess * reach
         return owed
 
@@ -568,6 +571,13 @@ class _PopulationQuantizer:
         mantissa = np.clip(exact, -grid.high, grid.high).astype(np.int16 if narrow else np.int32)
         mode = "mixed" if signed else (
             "inhibitory" if t.weight.size and float(t.weight.min()) < 0 else "excitatory")
+        if not mantissa.any() and np.any(t.weight != 0):
+            self.found.add("E415", q.name, "every weight rounds to zero: nothing would be sent",
+                           got=f"largest weight {float(np.abs(t.weight).max()) / step:.2g} of a "
+                               "step",
+                           limit=">= 0.5",
+                           hint="a shorter --max-steps, fewer payload levels, or weights of more "
+                                "similar size")
         error = _error(q.name, "weight", np.asarray(t.weight, np.float64), mantissa * step)
         self.errors.append(error)
         if error.relative_rms > _COARSE:

@@ -43,7 +43,8 @@ class Schedule:
 
     def run(self, discrete: DiscreteNetwork) -> ScheduledNetwork:
         """Raises ``CompileError``: E305 to E307 (inputs), E308 (analog signal between
-        populations), E309 (loop too short), E310 (delay that cannot be relayed), E311 (reset)."""
+        populations), E309 (loop too short), E310 (delay that cannot be relayed), E311 (reset),
+        E312 (early drives), E315 (floor of the membrane)."""
         network, _ = self.run_with_notes(discrete)
         return network
 
@@ -53,6 +54,7 @@ class Schedule:
         bindings = resolve_bindings(discrete, self.target, self.observed, found)
         _check_signals(discrete, found)
         _check_resets(discrete, self.target, found)
+        _check_floors(discrete, found)
         found.raise_if_errors()
         layout = _Layout(discrete, self.target, bindings, found)
         scheduled = layout.build()
@@ -75,7 +77,17 @@ def _check_resets(discrete: DiscreteNetwork, target: TargetSpec, found: Diagnost
         found.add("E311", ", ".join(p.name for p in wrong), f"the neurons of {target.name} do not "
                   "reset as the contract says", got=discrete.contract.reset,
                   limit=f"one of {', '.join(target.neuron.resets)}",
-                  hint="train with a reset the chip has, or choose another target")
+                  hint='state reset = "zero" if the network was trained with it (files do not '
+                       "say), train with a reset the chip has, or choose another target")
+
+
+def _check_floors(discrete: DiscreteNetwork, found: Diagnostics) -> None:
+    stopped = [p.name for p in discrete.populations if len(p.floor)]
+    if stopped:
+        found.add("E315", ", ".join(stopped), "no chip stops a membrane at -threshold",
+                  got=f'if_floor = "{discrete.contract.if_floor}"', limit='if_floor = "none"',
+                  hint='if_floor = "none" in [contract] compiles without it; evaluate says what '
+                       "that changes")
 
 
 def _chip_reset(p: DiscretePopulation) -> Reset:

@@ -133,7 +133,7 @@ class _State:
             return
         if p.reset == "subtract_delayed":
             v = v - p.threshold * self.sent[p.name]
-        v = np.asarray(v, np.float64)
+        v = np.asarray(v if not len(p.floor) else np.maximum(v, p.floor), np.float64)
         count = spike_count(v, p.threshold, contract.compare or "gt",
                             p.max_spikes)
         if p.reset == "subtract":

@@ -153,7 +153,7 @@ def _labels(data: Dataset, network: QuantizedNetwork,
     if data.y.size and (int(data.y.min()) < 0 or int(data.y.max()) >= n):
         raise fail("E642", "y", "labels are no indices of the output's elements",
                    got=f"{int(data.y.min())} to {int(data.y.max())}", limit=f"0 to {n - 1}",
-                   hint=f"output {port[0]} has {n} elements")
+                   hint=f"node {port[0]!r} has {n} elements")
     return np.asarray(data.y)
 
 

@@ -71,6 +71,15 @@ def test_nmnist_recordings_give_the_published_counts(reset: str, correct: int) -
         assert np.array_equal(run.probes["1:s"].sum(axis=1), recorded.counts["1"])
 
 
+def test_nmnist_with_several_spikes_a_step_follows_sinabs_down_to_its_floor() -> None:
+    recorded = datasets.nmnist()
+    contract = replace(contracts.contract_of("nmnist", recorded), reset="subtract",
+                       compare="ge", max_spikes_per_step=1 << 15, if_floor="minus_threshold")
+    run = nc.simulate(nc.load(recorded.network), recorded.x, contract=contract)
+    counts = run.outputs["output"].sum(axis=1)
+    assert int(np.count_nonzero(counts.argmax(axis=1) == recorded.y)) == 96
+
+
 # Each tool's rule as a contract, the scale of its recorded voltage, and the largest difference
 # its single-precision trace may have from float64.
 _TRACES = {

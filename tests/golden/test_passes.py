@@ -27,7 +27,8 @@ Golden = Callable[[str, str], None]
 
 def contract(mode: InputMode = "spikes", maximum: float | None = None, **choices: Any) -> Contract:
     base = Contract(
-        dt_s=1e-3, integrator="euler", input_gain="nir", if_gain="r", compare="gt", reset="zero",
+        dt_s=1e-3, integrator="euler", input_gain="nir", if_gain="r", if_floor="none",
+        compare="gt", reset="zero",
         max_spikes_per_step=1, current_order="current_first", synapse_input="after_decay",
         recurrent_bias_at_start=False, recurrent_delay="added", layer_latency=0,
         initial_v="zero", delay_unit="s", feedback="exact",

@@ -150,7 +150,7 @@ def exact_cases(draw: st.DrawFn) -> Case:
     inputs = {p.name: InputBinding("spikes") if relayed or draw(st.booleans())
               else InputBinding("graded", 1.0, 3.0, -2.0) for p in network.inputs}
     contract = Contract(
-        dt_s=DT_S, integrator="euler", input_gain="unit", if_gain="r",
+        dt_s=DT_S, integrator="euler", input_gain="unit", if_gain="r", if_floor="none",
         compare=draw(one(["gt", "ge"])), reset=reset,
         max_spikes_per_step=1 if relayed else draw(one([1, 3])),
         current_order=draw(one(["current_first", "membrane_first"])),

@@ -42,7 +42,8 @@ def layer(model: Model, weight: Any, delay: Any = None) -> Network:
 
 def contract(compare: Any = "gt", **choices: Any) -> Contract:
     base = Contract(
-        dt_s=DT_S, integrator="euler", input_gain="unit", if_gain="r", compare=compare,
+        dt_s=DT_S, integrator="euler", input_gain="unit", if_gain="r", if_floor="none",
+        compare=compare,
         reset="zero", layer_latency=0, initial_v="zero", delay_unit="steps",
         recurrent_delay="included", feedback="exact", inputs={"*": InputBinding("spikes")})
     return replace(base, **choices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -401,3 +402,21 @@ def test_help_explains_every_verb_argument_and_option() -> None:
 def test_numbers_that_json_lacks_become_null() -> None:
     text = to_json({"a": float("nan"), "b": [np.float64("inf"), np.int64(3)], "c": (np.bool_(1),)})
     assert json.loads(text) == {"a": None, "b": [None, 3], "c": [True]}
+
+
+@pytest.mark.parametrize("place", ["data.npz", "model.nir", "build/run.npz"])
+def test_simulate_does_not_overwrite_what_it_reads(place: str) -> None:
+    shutil.copy(DIGITS, "model.nir")
+    before = {name: Path(name).read_bytes() for name in ("data.npz", "model.nir")}
+    model = "build" if place.startswith("build") else "model.nir"
+    contract = () if model == "build" else ("-c", DIGITS_CONTRACT)
+    result = run("simulate", model, "--input", "data.npz", *contract, "-o", place)
+    assert result.exit_code == 1
+    assert "E625" in result.stderr
+    assert {name: Path(name).read_bytes() for name in before} == before
+    assert not Path("build/run.npz").exists()
+
+
+def test_check_takes_the_options_its_hints_name() -> None:
+    succeed("check", DIGITS, "--target", "loihi1", "-c", DIGITS_CONTRACT, "--max-steps", "100",
+            "--accept-bounds", "--threshold", "3=900")

@@ -97,7 +97,8 @@ def test_presets_round_trip_through_toml(name: str, tmp_path: Path) -> None:
 
 def options(field: str) -> st.SearchStrategy[object]:
     values = {"integrator": ["euler", "exact"], "input_gain": ["nir", "unit"],
-              "if_gain": ["r", "r_dt"], "compare": ["gt", "ge"],
+              "if_gain": ["r", "r_dt"],
+              "if_floor": ["none", "minus_threshold"], "compare": ["gt", "ge"],
               "current_order": ["current_first", "membrane_first"],
               "synapse_input": ["after_decay", "before_decay"],
               "recurrent_bias_at_start": [True, False], "recurrent_delay": ["added", "included"],
