@@ -1,8 +1,8 @@
 """Post-training quantization: float rows onto the target's integer formats.
 
-Per population one integer threshold is searched; it fixes how many integer units make one float
-unit (``scale``, per neuron, because thresholds and gains differ), and with it every weight,
-bias and exponent. Method and error bounds: docs/numerics.md.
+Per population one integer threshold is searched (``passes.scale``); it fixes how many integer units
+make one float unit (``scale``, per neuron, because thresholds and gains differ), and with it every
+weight, bias and exponent. Method and error bounds: docs/numerics.md.
 """
 
 from __future__ import annotations
@@ -30,18 +30,15 @@ from neurocompile.ir.quantized import (
     ScheduledProjection,
 )
 from neurocompile.ir.ranges import linear_range
-from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Conv, Dense, Linear, Sparse, to_sparse
 from neurocompile.passes.bounds import prove_bounds
 from neurocompile.passes.compose import scale_rows
+from neurocompile.passes.scale import Incoming, Scale, weight_grid
 from neurocompile.passes.schedule import register_bias
 
 Float64 = npt.NDArray[np.float64]
 
-_CANDIDATES = 128  # thresholds tried over a factor of two below the largest legal one
-_RETREATS = 100  # two percent each, where rounding up many weights at once breaks a bound
 _COARSE = 0.1  # relative error from which a decay or a projection's weights are worth a warning
-_UNSTATED_STEPS = 1024  # a run's length where bounds are accepted and none is stated
 _SAMPLED_WEIGHTS = 1 << 19  # weights looked at for each candidate
 _MAX_UNFOLDED = 1 << 24
 
@@ -154,29 +151,6 @@ def _source(p: ScheduledPopulation) -> QuantizedPopulation:
                                none, "gt", "none", p.max_spikes, np.zeros(0), np.zeros(0))
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """The integers a weight may take: ``step`` << exponent times [low, high]."""
-
-    bits: int
-    signed: bool
-    exponent_min: int
-    exponent_max: int
-
-    @property
-    def high(self) -> int:
-        # One bit cannot hold both signs: such a format has room for 0 only.
-        return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
-
-
-def weight_grid(target: TargetSpec, bits: int, signed: bool) -> _Grid:
-    """Formats of a projection. On chips with left-aligned mantissas (Loihi: 8 bits, one more
-    with sign) the low bits that a narrow mantissa lacks count as exponent."""
-    s = target.synapse
-    low_bits = max(0, s.aligned_bits - bits + int(signed)) if s.aligned_bits else 0
-    return _Grid(bits, signed, s.exponent_min + low_bits, s.exponent_max + low_bits)
-
-
 class _PopulationQuantizer:
     """Everything about one population: its registers, and the weights that reach it."""
 
@@ -209,16 +183,18 @@ class _PopulationQuantizer:
         normalized = [self._normalized(q, span) for q in self.incoming]
         if any(t is None for t in normalized):
             return None
-        rows = [t for t in normalized if t is not None]
-        unit = self._search(rows, span, registers)
+        rows = [self._incoming(q, t) for q, t in zip(self.incoming, normalized, strict=True)
+                if t is not None]
+        choice = self._scale(rows, span, registers)
+        fixed = self.options.thresholds.get(self.p.name) if self.spiking else None
+        unit = choice.search() if fixed is None else choice.unit(fixed)
         if unit is None:
             return None
+        for q, row in zip(self.incoming, rows, strict=True):
+            self._quantize_projection(q, row, unit)
         scale = unit / span
-        for q, t in zip(self.incoming, rows, strict=True):
-            self._quantize_projection(q, t, unit)
         self._drive(scale)
-        mantissa, exponent = self._bias_registers(scale)
-        return self._assemble(registers, scale, mantissa, exponent)
+        return self._assemble(registers, choice, scale)
 
     # --- float side ---------------------------------------------------------------------------
 
@@ -307,196 +283,23 @@ class _PopulationQuantizer:
                            hint="choose another dt, or other time constants")
         self.errors.append(_error(self.p.name, quantity, wanted, got))
 
-    def _search(self, rows: list[Linear], span: Float64,
-                registers: tuple[IntArray, IntArray]) -> float | None:
-        """Integer units of v that make one span: from the threshold register, or for neurons
-        that are read a free scale. None after an error was noted."""
-        fixed = self.options.thresholds.get(self.p.name)
-        if fixed is not None and self.spiking:
-            return self._unit(fixed, registers)
-        cap = self._largest_unit(rows, span, registers)
-        if cap is None:
-            return None
-        if self.spiking:
-            top = int((cap - self._threshold_margin(registers)) / self._threshold_step())
-            top = min(top, self.target.neuron.threshold_max)
-            least = 1 + max(0, -self._threshold_margin(registers)) // self._threshold_step()
-            if top < least:
-                self._no_scale(f"the largest legal threshold would be {top}")
-                return None
-            spread = {round(top * 2.0 ** (-k / _CANDIDATES)) for k in range(_CANDIDATES)}
-            candidates = sorted({max(least, c) for c in spread | self._exact_thresholds(
-                rows, top, registers)}, reverse=True)
-            units = [self._unit(c, registers) for c in candidates]
-        else:
-            units = [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
-        losses = [self._loss(rows, unit) for unit in units]
-        best = units[int(np.argmin(losses))]
-        return self._retreat(best, rows, span, registers)
+    def _incoming(self, q: ScheduledProjection, weights: Linear) -> Incoming:
+        grid = weight_grid(self.target, self.options.weight_bits, _is_signed(weights))
+        low, high = self._source_range(q)
+        sample, busy = self._sampled(q, weights)
+        return Incoming(weights, grid, float(np.abs(weights.weight).max(initial=0.0)), low, high,
+                        sample, busy)
 
-    def _exact_thresholds(self, rows: list[Linear], top: int,
-                          registers: tuple[IntArray, IntArray]) -> set[int]:
-        """Thresholds at which the smallest weight is a whole number of steps of the grid.
-
-        Weights that are multiples of one another, as of networks trained in integers, are exact
-        at one of these; the search would miss it by chance.
-        """
-        found: set[int] = set()
-        step, margin = self._threshold_step(), self._threshold_margin(registers)
-        for t in rows:
-            size = np.abs(np.asarray(t.weight, np.float64))
-            least = float(np.min(size, where=size > 0, initial=np.inf))
-            if not np.isfinite(least):
-                continue
-            grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
-            for whole in range(1, grid.high + 1):
-                unit = float(whole << self.target.machine.input_shift) / least
-                # Larger by powers of two while it fits: exponents take them up.
-                room = (top * step + margin) / unit
-                if room < 1:
-                    break
-                threshold = (unit * 2.0 ** int(np.log2(room)) - margin) / step
-                if 1 <= threshold <= top and abs(threshold - round(threshold)) < 1e-6:
-                    found.add(round(threshold))
-        return found
-
-    def _retreat(self, unit: float, rows: list[Linear], span: Float64,
-                 registers: tuple[IntArray, IntArray]) -> float:
-        """The unit, or the next below it whose weights still add up after they are rounded.
-
-        If none is found the unit is returned as it is, and the legality gate says what is wrong.
-        """
-        tried = unit
-        for _ in range(_RETREATS):
-            if self._sums_fit(tried, rows, span, registers[0]):
-                return tried
-            tried *= 0.98
-            if self.spiking:
-                step, margin = self._threshold_step(), self._threshold_margin(registers)
-                tried = self._unit(max(1, int((tried - margin) / step)), registers)
-        return unit
-
-    def _sums_fit(self, unit: float, rows: list[Linear], span: Float64, du: IntArray) -> bool:
-        """Do the rounded weights of all projections keep a, u and u + bias in range?"""
-        m = self.target.machine
-        low, high = np.zeros(self.dynamics.n), np.zeros(self.dynamics.n)
-        for q, t in zip(self.incoming, rows, strict=True):
-            mantissa, grid, exponent = self._mantissas(t, unit)
-            kept = np.clip(mantissa, -grid.high, grid.high)
-            ends = linear_range(t.with_weight(kept), *self._source_range(q))
-            low += ends[0] * (1 << exponent)
-            high += ends[1] * (1 << exponent)
-        worst = np.maximum(np.abs(low), np.abs(high))
-        current = worst * (1 << m.input_shift) * 4096.0 / np.maximum(
-            du + m.current_decay_offset, 1)
-        bias = unit * (np.abs(self.bias / span) + self._drive_span(span))
-        return bool(np.all(worst <= self.target.synapse.accumulator_max)
-                    and np.all(current <= m.u_limit) and np.all(current + bias <= m.v_limit))
-
-    def _mantissas(self, t: Linear, unit: float) -> tuple[Float64, _Grid, int]:
-        """Rounded weights before they are clipped, their grid and exponent."""
-        grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
-        exponent = self._exponent(grid, t, unit)
-        step = (1 << (exponent + self.target.machine.input_shift)) / unit
-        return np.rint(np.asarray(t.weight, np.float64) / step), grid, exponent
-
-    def _threshold_step(self) -> int:
-        return 1 << self.target.machine.threshold_shift
-
-    def _threshold_margin(self, registers: tuple[IntArray, IntArray]) -> int:
-        """Units between the register's threshold and the float one.
-
-        A chip that compares with > fires one unit above its threshold. Where the network
-        compares with >=, the float threshold is put on that unit: on the next multiple of the
-        input grid if nothing decays (membranes are multiples of it), else one above. The same
-        below the register's threshold for > on a chip that has only >=.
-        """
-        if self.p.compare in self.target.neuron.compares:
-            return 0
-        _, dv = registers
-        on_grid = not self.dynamics.has_synapse and not np.any(dv) and not np.any(self.bias)
-        # A threshold that is subtracted is the register's: keep the difference small.
-        on_grid = on_grid and not self.driven and self.p.reset == "zero"
-        margin = 1 << self.target.machine.input_shift if on_grid else 1
-        return margin if self.p.compare == "ge" else -margin
-
-    def _unit(self, threshold: int, registers: tuple[IntArray, IntArray]) -> float:
-        return float(threshold * self._threshold_step() + self._threshold_margin(registers))
-
-    def _no_scale(self, got: str) -> None:
-        self.found.add("E403", self.p.name, "no scale keeps its weights, biases and sums within "
-                       f"the formats of {self.target.name}", got=got, limit=">= 1",
-                       hint="more --weight-bits, smaller weights or fan-in relative to the "
-                            "threshold, fewer payload levels, or another target")
-
-    def _largest_unit(self, rows: list[Linear], span: Float64,
-                      registers: tuple[IntArray, IntArray]) -> float | None:
-        """The largest unit that every format and bound allows (1 % is left for rounding)."""
-        m, s, neuron = self.target.machine, self.target.synapse, self.target.neuron
+    def _scale(self, incoming: list[Incoming], span: Float64,
+               registers: tuple[IntArray, IntArray]) -> Scale:
         du, dv = registers
-        total = np.zeros(self.dynamics.n)
-        largest_weight = []
-        for q, t in zip(self.incoming, rows, strict=True):
-            low, high = self._source_range(q)
-            least, most = linear_range(t, low, high)
-            total += np.maximum(np.abs(least), np.abs(most))
-            largest_weight.append((t, float(np.abs(t.weight).max(initial=0.0))))
-        bias = np.abs(self.bias / span) + self._drive_span(span)
-        caps = [neuron.threshold_max * float(self._threshold_step()) if self.spiking
-                else float(neuron.threshold_max * self._threshold_step())]
-        in_units = total / (1 << m.input_shift)
-        caps.append(_cap(s.accumulator_max, in_units))
-        leak = np.maximum(du + m.current_decay_offset, 1) / 4096
-        current = total / leak
-        caps.append(_cap(m.u_limit, current))
-        caps.append(_cap(m.v_limit, current + bias))
-        caps.append(_cap(neuron.bias_mantissa_max << neuron.bias_exponent_max, bias))
-        for t, top in largest_weight:
-            grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
-            caps.append(_cap(grid.high << grid.exponent_max,
-                             np.array([top / (1 << m.input_shift)])))
-        if not self.spiking:
-            reach = self._membrane_reach(current + bias, dv)
-            if reach is None:
-                return None
-            top_v = min(m.v_limit, neuron.threshold_max * self._threshold_step() - 1)
-            caps.append(_cap(top_v, reach))
-        if self.p.reset in ("subtract", "subtract_delayed"):
-            caps.append(_cap(m.v_limit, self._owed_reach(current + bias, dv)))
-        if self.p.origin == "encoder":
-            # Full scale has to reach the threshold exactly, so its bias needs an exponent of 0.
-            caps.append(neuron.bias_mantissa_max / max(float(np.max(bias, initial=0.0)), 1e-300))
-        start = np.abs(self.dynamics.initial_v - self.offset)
-        caps.append(_cap(m.v_limit, start / span))
-        if min(caps) <= 0:
-            self._no_scale("a format with room for 0 only")
-            return None
-        return 0.99 * min(caps)
-
-    def _membrane_reach(self, a_step: Float64, dv: IntArray) -> Float64 | None:
-        """How far the membrane of a neuron that is read can get, in spans."""
-        if np.all(dv > 0):
-            return a_step * 4096.0 / dv
-        steps = self.options.max_steps
-        if steps is None and self.options.accept_bounds:
-            steps = _UNSTATED_STEPS
-        if steps is not None:
-            return np.where(dv > 0, a_step * 4096.0 / np.maximum(dv, 1),
-                            a_step * (steps + self.scheduled.latency))
-        self.found.add("E402", self.p.name, "an integrator that is read and does not leak has no "
-                       "bound", hint="state the longest run with --max-steps")
-        return None
-
-    def _owed_reach(self, a_step: Float64, dv: IntArray) -> Float64:
-        """How far a membrane gets, in spans, whose reset takes at most max_spikes spans a step."""
-        excess = np.maximum(a_step - self.p.max_spikes, 0)
-        # Without a longest run there is no scale at which an integrator's debt is bounded: the
-        # legality gate says so, and scaling it down would not help.
-        steps = self.options.max_steps
-        longest = 0 if steps is None else steps + self.scheduled.latency
-        reach = np.where(dv > 0, 4096.0 / np.maximum(dv, 1), longest)
-        owed: Float64 = 1.0 + a_step + excess * reach
-        return owed
+        idle = not self.dynamics.has_synapse and not np.any(dv) and not np.any(self.bias)
+        return Scale(
+            self.target, self.p, tuple(incoming), du, dv,
+            np.abs(self.bias / span) + self._drive_span(span),
+            np.abs(self.dynamics.initial_v - self.offset) / span, idle and not self.driven,
+            self.scheduled.latency, self.options.max_steps, self.options.accept_bounds,
+            self.found)
 
     def _drive_span(self, span: Float64) -> Float64:
         """The largest |bias| the host may load, in spans."""
@@ -523,18 +326,6 @@ class _PopulationQuantizer:
         source = next(p for p in self.scheduled.populations if p.name == q.source)
         return np.zeros(shape), np.full(shape, float(source.max_spikes))
 
-    def _loss(self, rows: list[Linear], unit: float) -> float:
-        """Sum over weights of (rounding error)^2 in spans, busy sources counting more."""
-        loss = 0.0
-        for q, t in zip(self.incoming, rows, strict=True):
-            sample, rate = self._sampled(q, t)
-            grid = weight_grid(self.target, self.options.weight_bits, _is_signed(t))
-            exponent = self._exponent(grid, t, unit)
-            step = (1 << (exponent + self.target.machine.input_shift)) / unit
-            wrong = sample - np.clip(np.rint(sample / step), -grid.high, grid.high) * step
-            loss += float(np.sum(wrong * wrong * rate))
-        return loss
-
     def _sampled(self, q: ScheduledProjection, t: Linear) -> tuple[Float64, Float64]:
         """Weights looked at in the search, and how often their source is active."""
         weight = np.asarray(t.weight, np.float64).reshape(-1)
@@ -547,21 +338,11 @@ class _PopulationQuantizer:
         busy = np.asarray(rates, np.float64) / q.source_value
         return weight[::stride], busy[columns[::stride]]
 
-    def _exponent(self, grid: _Grid, t: Linear, unit: float) -> int:
-        """The least exponent with which the largest weight fits."""
-        top = float(np.abs(t.weight).max(initial=0.0)) * unit / (
-            1 << self.target.machine.input_shift)
-        exponent = grid.exponent_min
-        while np.rint(top / (1 << exponent)) > grid.high and exponent < grid.exponent_max:
-            exponent += 1
-        return exponent
-
     # --- integers -----------------------------------------------------------------------------
 
-    def _quantize_projection(self, q: ScheduledProjection, t: Linear, unit: float) -> None:
-        signed = _is_signed(t)
-        exact, grid, exponent = self._mantissas(t, unit)
-        step = (1 << (exponent + self.target.machine.input_shift)) / unit
+    def _quantize_projection(self, q: ScheduledProjection, row: Incoming, unit: float) -> None:
+        t, grid = row.weights, row.grid
+        exact, exponent, step = row.mantissas(unit, self.target.machine.input_shift)
         clipped = int(np.count_nonzero(np.abs(exact) > grid.high))
         if clipped:
             self.found.add("E403", q.name, "weights do not fit at the threshold that was set",
@@ -569,13 +350,11 @@ class _PopulationQuantizer:
                            limit=grid.high, hint="set a lower threshold")
         narrow = grid.high <= np.iinfo(np.int16).max  # not 16 bits without a sign
         mantissa = np.clip(exact, -grid.high, grid.high).astype(np.int16 if narrow else np.int32)
-        mode = "mixed" if signed else (
+        mode = "mixed" if grid.signed else (
             "inhibitory" if t.weight.size and float(t.weight.min()) < 0 else "excitatory")
         if not mantissa.any() and np.any(t.weight != 0):
             self.found.add("E415", q.name, "every weight rounds to zero: nothing would be sent",
-                           got=f"largest weight {float(np.abs(t.weight).max()) / step:.2g} of a "
-                               "step",
-                           limit=">= 0.5",
+                           got=f"largest weight {row.peak / step:.2g} of a step", limit=">= 0.5",
                            hint="a shorter --max-steps, fewer payload levels, or weights of more "
                                 "similar size")
         error = _error(q.name, "weight", np.asarray(t.weight, np.float64), mantissa * step)
@@ -588,7 +367,7 @@ class _PopulationQuantizer:
                                 "payload levels, other projections with larger weights)")
         self.projections.append(QuantizedProjection(
             q.name, q.source, q.target, t.with_weight(mantissa),
-            FixedPoint(self.options.weight_bits, signed, exponent),
+            FixedPoint(grid.bits, grid.signed, exponent),
             mode, q.source_delay, q.target_delay))  # type: ignore[arg-type]
 
     def _bias_registers(self, scale: Float64) -> tuple[IntArray, IntArray]:
@@ -612,16 +391,16 @@ class _PopulationQuantizer:
                 scale * self.bias if h is self.driven[0] else np.zeros(self.dynamics.n),
                 low, high, neuron.bias_mantissa_max, neuron.bias_exponent_max))
 
-    def _assemble(self, registers: tuple[IntArray, IntArray], scale: Float64, mantissa: IntArray,
-                  exponent: IntArray) -> QuantizedPopulation:
+    def _assemble(self, registers: tuple[IntArray, IntArray], choice: Scale,
+                  scale: Float64) -> QuantizedPopulation:
         d = self.dynamics
-        step = self._threshold_step()
+        mantissa, exponent = self._bias_registers(scale)
         if self.spiking:
             span = d.threshold - self.offset
-            threshold = np.rint((scale * span - self._threshold_margin(registers)) / step)
+            threshold = np.rint((scale * span - choice.margin) / choice.step)
             # Every neuron's scale was derived from one register value: this is exact.
-            self.errors.append(_error(self.p.name, "threshold", scale * span, threshold * step
-                                      + self._threshold_margin(registers)))
+            self.errors.append(_error(self.p.name, "threshold", scale * span,
+                                      threshold * choice.step + choice.margin))
         else:
             threshold = np.full(d.n, float(self.target.neuron.threshold_max))
         start = np.rint(scale * (d.initial_v - self.offset)).astype(np.int64)
@@ -643,11 +422,6 @@ def _is_signed(transform: Dense | Conv | Sparse) -> bool:
     """Mixed signs need a sign bit; weights of one sign (or none) take the whole mantissa."""
     weight = transform.weight
     return bool(weight.size and float(weight.min()) < 0 < float(weight.max()))
-
-
-def _cap(limit: float, per_unit: FloatArray) -> float:
-    top = float(np.max(per_unit, initial=0.0))
-    return float("inf") if top <= 0 else limit / top
 
 
 def _error(subject: str, quantity: str, wanted: FloatArray,
