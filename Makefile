@@ -39,7 +39,8 @@ types: $(VENV)/.installed-dev  ## mypy --strict and pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 fuzz: $(VENV)/.installed-dev  ## the property tests with many more examples
-	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/property -n $(WORKERS) $(ARGS)
+	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/property \
+		tests/differential/test_random_networks.py -n $(WORKERS) $(ARGS)
 
 golden: $(VENV)/.installed-dev  ## rewrite the golden files, then read the diff
 	$(PYTEST) -n $(WORKERS) --dist loadscope --update-golden $(ARGS)
