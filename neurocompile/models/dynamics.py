@@ -36,28 +36,44 @@ class Dynamics:
 
 
 class Choices:
-    """Reads a contract; a choice that was needed and not stated becomes diagnostic E201."""
+    """Reads a contract; choices that were needed and not stated become E201 in ``report``."""
 
     def __init__(self, contract: Contract, diagnostics: Diagnostics):
         self.contract = contract
         self.diagnostics = diagnostics
+        self._missing: dict[str, dict[str, list[str]]] = {}  # field -> why -> subjects
 
     def need(self, field: str, subject: str, why: str) -> Any:
-        """The value of ``field``. If it is not stated: E201, and the first option to go on with."""
+        """The value of ``field``; where it is not stated, its first option to go on with."""
         value = getattr(self.contract, field)
         if value is not None:
             return value
+        subjects = self._missing.setdefault(field, {}).setdefault(why, [])
+        if subject not in subjects:
+            subjects.append(subject)
         options = options_of(field)
-        self.diagnostics.add(
-            "E201", subject, f"the contract does not state {field}: {why}",
-            limit="one of " + ", ".join(str(o) for o in options) if options else "",
-            hint=f"set {field} in [contract], or name a preset that does "
-                 f"(neurocompile contract shows them)")
         return options[0] if options else (1 if field == "max_spikes_per_step" else 1.0)
+
+    def report(self) -> None:
+        """One E201 for each field that was needed, naming who needed it and why."""
+        for field, reasons in self._missing.items():
+            options = options_of(field)
+            needed = "; ".join(f"{why} ({_listed(subjects)})" for why, subjects in reasons.items())
+            self.diagnostics.add(
+                "E201", field, f"the contract does not state it: {needed}",
+                limit="one of " + ", ".join(str(o) for o in options) if options else "",
+                hint=f"set {field} in [contract], or name a preset that does "
+                     "(neurocompile contract shows them)")
+        self._missing.clear()
 
     def dt_s(self) -> float:
         value = self.contract.dt_s
         return 1.0 if value is None else value  # E200 is raised by discretize
+
+
+def _listed(subjects: list[str], most: int = 6) -> str:
+    rest = len(subjects) - most
+    return ", ".join(subjects[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def options_of(field: str) -> tuple[Any, ...]:

@@ -53,6 +53,7 @@ class Discretize:
                      and self.contract.current_order == "membrane_first"}
         timed = [self._projection(p, p.target in cuba_late, choices) for p in network.projections]
         biases = [self._bias(b, b.target in cuba_late, choices) for b in network.biases]
+        choices.report()
         found.raise_if_errors()
         return DiscreteNetwork(
             network, self.contract, populations, tuple(projection for projection, _ in timed),

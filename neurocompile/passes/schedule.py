@@ -209,6 +209,7 @@ class _Layout:
             rule = choices.need("feedback", loop, "on the chip every connection takes a step, "
                                 f"which makes this loop {result.missing} step(s) longer than it "
                                 "was trained")
+            choices.report()
             if self.discrete.contract.feedback is not None and rule == "exact":
                 self.found.add(
                     "E309", loop, "this feedback loop cannot be exact on a chip where every "
