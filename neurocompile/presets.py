@@ -100,8 +100,8 @@ _PRESETS = (
          "input_gain": "nir.py imports and exports with norm_input=False: the input is added as "
                        "it is",
          "if_gain": "IAF adds its input without dt; exported with r = 1",
-         "if_floor": "nir.py imports IF with min_v = -v_threshold; 96 of 100 N-MNIST recordings "
-                     "with it, 100 without",
+         "if_floor": "nir.py imports IF with min_v = -v_threshold; the N-MNIST recordings with "
+                     "several spikes a step come out as published only with it",
          "compare": "MultiSpike: trunc(v / threshold) is 1 at v = threshold",
          "reset": "the default reset_fn is MembraneSubtract",
          "max_spikes_per_step": "the default spike_fn is MultiSpike, without a limit",
