@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import nir
 
 Progress = Callable[[int], None]
-Inputs = "str | Path | Dataset | npt.NDArray[Any] | Mapping[str, npt.NDArray[Any]]"
 
 __all__ = ["Build", "Run", "compile", "evaluate", "load", "load_build", "load_contract",
            "load_data", "load_target", "simulate", "verify"]

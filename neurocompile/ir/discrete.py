@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from neurocompile.ir.base import FloatArray, IntArray, Node, Shape, register
+from neurocompile.ir.base import FloatArray, IntArray, Node, Shape, n_elements, register
 from neurocompile.ir.contract import Contract
 from neurocompile.ir.network import Network, Port
 from neurocompile.ir.transforms import Linear
@@ -53,10 +53,7 @@ class DiscretePopulation(Node):
 
     @property
     def n(self) -> int:
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return n_elements(self.shape)
 
 
 @register

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from neurocompile.ir.base import FloatArray, IntArray, Node, Shape, register
+from neurocompile.ir.base import FloatArray, IntArray, Node, Shape, n_elements, register
 from neurocompile.ir.contract import InputBinding
 from neurocompile.ir.discrete import DiscreteNetwork, DiscretePopulation, Role
 from neurocompile.ir.target import TargetSpec
@@ -143,10 +143,7 @@ class QuantizedPopulation(Node):
 
     @property
     def n(self) -> int:
-        count = 1
-        for extent in self.shape:
-            count *= extent
-        return count
+        return n_elements(self.shape)
 
     @property
     def bias(self) -> IntArray:

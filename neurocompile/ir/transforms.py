@@ -190,6 +190,13 @@ Transform = Dense | Conv | Sparse | Reshape | Scale | Delay
 """Everything a front end may put into a projection."""
 
 
+def as_float64(transform: Linear) -> Linear:
+    """The same map with its weights in float64; the map itself where they are."""
+    if transform.weight.dtype == np.float64:
+        return transform
+    return transform.with_weight(transform.weight.astype(np.float64))
+
+
 def identity(shape: Shape) -> Sparse:
     """One synapse of weight 1 from each element to its counterpart."""
     n = n_elements(shape)

@@ -16,6 +16,7 @@ from neurocompile.fixedpoint import to_registers
 from neurocompile.ir.base import IntArray
 from neurocompile.ir.quantized import Bounds, QuantizedNetwork, QuantizedPopulation
 from neurocompile.ir.ranges import linear_range
+from neurocompile.ir.transforms import as_float64
 
 _INT32 = (1 << 31) - 1
 Float64 = npt.NDArray[np.float64]
@@ -61,8 +62,8 @@ def bias_range(network: QuantizedNetwork, p: QuantizedPopulation) -> tuple[Float
     low, high = np.zeros(p.n), np.zeros(p.n)
     for drive in drives:
         shape = drive.transform.in_shape
-        transform = drive.transform.with_weight(drive.transform.weight.astype(np.float64))
-        ends = linear_range(transform, np.full(shape, drive.low), np.full(shape, drive.high))
+        ends = linear_range(as_float64(drive.transform), np.full(shape, drive.low),
+                            np.full(shape, drive.high))
         scaled = np.stack([drive.gain * end for end in ends])
         low += scaled.min(axis=0) + drive.constant
         high += scaled.max(axis=0) + drive.constant

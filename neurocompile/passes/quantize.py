@@ -30,7 +30,7 @@ from neurocompile.ir.quantized import (
     ScheduledProjection,
 )
 from neurocompile.ir.ranges import linear_range
-from neurocompile.ir.transforms import Conv, Dense, Linear, Sparse, to_sparse
+from neurocompile.ir.transforms import Conv, Dense, Linear, Sparse, as_float64, to_sparse
 from neurocompile.passes.bounds import prove_bounds
 from neurocompile.passes.compose import scale_rows
 from neurocompile.passes.scale import Incoming, Scale, weight_grid
@@ -237,7 +237,7 @@ class _PopulationQuantizer:
     def _normalized(self, q: ScheduledProjection, span: Float64) -> Linear | None:
         """Weights in thresholds: what a spike (payload unit) adds to v / span. Rows scaled."""
         factor = self.gain / span * q.source_value
-        scaled = scale_rows(_as_float64(q.transform), factor, q.transform.out_shape)
+        scaled = scale_rows(as_float64(q.transform), factor, q.transform.out_shape)
         if scaled is not None:
             return scaled
         if q.transform.n_synapses > _MAX_UNFOLDED:
@@ -248,7 +248,7 @@ class _PopulationQuantizer:
             return None
         self.found.add("I406", q.name, "neurons of a channel differ: the kernel is written out",
                        got=f"{q.transform.n_synapses} synapses")
-        return scale_rows(to_sparse(_as_float64(q.transform)), factor, q.transform.out_shape)
+        return scale_rows(to_sparse(as_float64(q.transform)), factor, q.transform.out_shape)
 
     # --- registers ----------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class _PopulationQuantizer:
         for h in self.driven:
             low, high = self._drive_limits(h.input)
             shape = h.transform.in_shape
-            least, most = linear_range(_as_float64(h.transform), np.full(shape, low),
+            least, most = linear_range(as_float64(h.transform), np.full(shape, low),
                                        np.full(shape, high))
             reach += np.abs(self.gain) / span * np.maximum(np.abs(least), np.abs(most))
         return reach
@@ -410,12 +410,6 @@ class _PopulationQuantizer:
             self.p.name, self.p.shape, self.p.role, self.p.latency, registers[0], registers[1],
             threshold.astype(np.int64), mantissa, exponent, start, compare, self.p.reset,
             self.p.max_spikes, scale, self.offset)
-
-
-def _as_float64(transform: Linear) -> Linear:
-    if transform.weight.dtype == np.float64:
-        return transform
-    return transform.with_weight(transform.weight.astype(np.float64))
 
 
 def _is_signed(transform: Dense | Conv | Sparse) -> bool:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from neurocompile.ir.base import Array, FloatArray, IntArray
 from neurocompile.ir.discrete import DiscreteNetwork, DiscretePopulation, DiscreteProjection
+from neurocompile.ir.transforms import as_float64
 
 Float64 = npt.NDArray[np.float64]
 Progress = Callable[[int], None]
@@ -71,10 +72,10 @@ class _State:
     def __init__(self, network: DiscreteNetwork, batch: int):
         self.network = network
         self.batch = batch
-        self.order = update_order(network)
-        self.incoming: dict[str, list[DiscreteProjection]] = {
-            p.name: [_early_read(q) for q in network.projections if q.target == p.name]
-            for p in network.populations}
+        self.order = [network.population(name) for name in update_order(network)]
+        projections = [_for_run(q) for q in network.projections]
+        self.incoming = {p.name: [q for q in projections if q.target == p.name]
+                         for p in network.populations}
         self.u: dict[str, Float64] = {}
         self.v: dict[str, Float64] = {}
         self.sent: dict[str, Float64] = {}
@@ -84,25 +85,20 @@ class _State:
             if p.role != "source":
                 self.u[p.name] = np.zeros(shape)
                 self.v[p.name] = np.broadcast_to(p.initial_v, shape).copy()
-        self.history = {p.name: _Line(batch, p.n, self._depth(p.name))
-                        for p in network.populations}
+        depth = {p.name: max((int(q.source_delay.max()) for q in projections
+                              if q.source == p.name), default=0) for p in network.populations}
+        self.history = {p.name: _Line(batch, p.n, depth[p.name]) for p in network.populations}
         self.result_lines = {q.name: _Line(batch, network.population(q.target).n,
                                            int(q.target_delay.max()))
-                             for q in map(_early_read, network.projections)
-                             if q.target_delay.max() > 0}
-
-    def _depth(self, name: str) -> int:
-        return max((int(q.source_delay.max()) for q in map(_early_read, self.network.projections)
-                    if q.source == name), default=0)
+                             for q in projections if q.target_delay.max() > 0}
 
     def step(self, t: int, inputs: Mapping[str, Array]) -> None:
-        for name in self.order:
-            p = self.network.population(name)
+        for p in self.order:
             if p.role == "source":
-                self.sent[name] = _input_at(inputs[name], t).reshape(self.batch, -1)
+                self.sent[p.name] = _input_at(inputs[p.name], t).reshape(self.batch, -1)
             else:
                 self._update(p, self._collect(p, t))
-            self.history[name].push(t, self.sent[name])
+            self.history[p.name].push(t, self.sent[p.name])
 
     def _collect(self, p: DiscretePopulation, t: int) -> Float64:
         a = np.zeros((self.batch, p.n))
@@ -187,11 +183,15 @@ def update_order(network: DiscreteNetwork) -> tuple[str, ...]:
     return tuple(order)
 
 
-def _early_read(q: DiscreteProjection) -> DiscreteProjection:
-    """What all delays of the target's elements share is waited for at the source: a connection
-    with a delay may be read before its source has taken its step."""
+def _for_run(q: DiscreteProjection) -> DiscreteProjection:
+    """The projection as it is stepped: its weights in float64, once and not at every step.
+
+    What all delays of the target's elements share is waited for at the source: a connection with
+    a delay may be read before its source has taken its step.
+    """
     shared = int(q.target_delay.min())
-    return replace(q, source_delay=q.source_delay + shared, target_delay=q.target_delay - shared)
+    return replace(q, transform=as_float64(q.transform), source_delay=q.source_delay + shared,
+                   target_delay=q.target_delay - shared)
 
 
 class _Line:

@@ -7,12 +7,13 @@ below 2**53: an implementation independent of the event-driven simulator.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
+from neurocompile.ir.transforms import as_float64
 from neurocompile.models.machine import step
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
@@ -89,7 +90,8 @@ class _State:
         self.ring: dict[str, Int64] = {}
         self.outgoing: dict[str, list[QuantizedProjection]] = {}
         for p in network.populations:
-            self.outgoing[p.name] = [q for q in network.projections if q.source == p.name]
+            self.outgoing[p.name] = [replace(q, transform=as_float64(q.transform))
+                                     for q in network.projections if q.source == p.name]
             if p.role != "source":
                 self._clear(p)
                 self.bias[p.name] = p.bias.astype(np.int64) + encoded.biases.get(p.name, 0)

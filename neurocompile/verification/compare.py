@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -102,8 +101,3 @@ def _state(run: IntegerRun, name: str, sample: int, neuron: int, step: int) -> S
         return int(store[name][sample, step, neuron]) if name in store else None
 
     return State(value(run.s), value(run.u), value(run.v))
-
-
-def total_differences(reports: Iterable[VerificationReport]) -> int:
-    """Differing integers over all reports."""
-    return int(sum(c.measured or 0 for r in reports for c in r.checks))

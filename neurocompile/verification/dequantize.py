@@ -14,7 +14,7 @@ import numpy as np
 from neurocompile.ir.base import FloatArray
 from neurocompile.ir.discrete import DiscreteBias, DiscreteNetwork, DiscretePopulation
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
-from neurocompile.ir.transforms import to_sparse
+from neurocompile.ir.transforms import as_float64, to_sparse
 from neurocompile.passes.compose import scale_rows
 
 Cause = Literal["weights", "decays", "biases", "all"]
@@ -59,7 +59,7 @@ def _weights(network: QuantizedNetwork, discrete: DiscreteNetwork) -> DiscreteNe
         if len(carriers) == 1:
             q = carriers[0]
             unit = _unit(network.population(q.target), q, network)
-            mantissa = q.transform.with_weight(q.transform.weight.astype(np.float64))
+            mantissa = as_float64(q.transform)
             back = scale_rows(mantissa, unit, mantissa.out_shape)
             if back is None:  # units of a channel that differ in the last bit
                 back = scale_rows(to_sparse(mantissa), unit, mantissa.out_shape)
