@@ -1,13 +1,14 @@
 """What a backend is, and how one is found.
 
 A backend is an object named by an entry point of the group ``neurocompile.backends``. It runs
-quantized networks bit for bit as the integer reference does; ``verify`` compares them. Backends
-that emit files for hardware add to this protocol, see docs/architecture.md.
+quantized networks bit for bit as the integer reference does; ``verify`` compares them. One that
+also writes something to deploy is an :class:`Emitter`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,11 +25,23 @@ from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 GROUP = "neurocompile.backends"
 
 
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """What a backend writes for the user: files by name, the same bytes for the same network."""
+
+    backend: str
+    files: dict[str, bytes]
+
+
 @runtime_checkable
 class Backend(Protocol):
-    """``run`` must record exactly what ``probes`` asks for, [sample, chip step, neuron]."""
+    """``run`` must record exactly what ``probes`` asks for, [sample, chip step, neuron].
+
+    ``takes_teacher``: can ``run`` deliver given spikes in place of a population's own?
+    """
 
     name: str
+    takes_teacher: bool
 
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:
         """Everything this backend cannot do with the network; empty if it can run it."""
@@ -41,10 +54,20 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class Emitter(Backend, Protocol):
+    """A backend that also writes something to deploy."""
+
+    def emit(self, mapping: CoreMapping) -> Bundle:
+        """The files to deploy. Raises ``CompileError`` with what ``check`` finds."""
+        ...
+
+
 class ReferenceBackend:
     """The integer reference, built in: what the others are compared with."""
 
     name = "reference"
+    takes_teacher = True
 
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:  # noqa: ARG002
         return []
