@@ -7,7 +7,7 @@ also writes something to deploy is an :class:`Emitter`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -101,6 +101,31 @@ def load_backend(name: str) -> Backend:
         raise fail("E802", name, "this entry point is no backend", got=type(backend).__name__,
                    hint=f"report it to the authors of {_distribution(points[0])}")
     return backend
+
+
+def load_emitter(name: str) -> Emitter:
+    """As :func:`load_backend`, for one that writes something to deploy. Raises ``CompileError``:
+    E804 (it does not), E801, E802."""
+    backend = load_backend(name)
+    if not isinstance(backend, Emitter):
+        raise fail("E804", name, "this backend runs networks and writes nothing to deploy",
+                   hint=f"compile without it; `simulate` and `verify` take {name}")
+    return backend
+
+
+def runner(backend: Backend) -> Callable[..., IntegerRun]:
+    """``backend.run``; where it takes no teacher, the simulator's for runs with one."""
+    if backend.takes_teacher:
+        return backend.run
+    other = load_backend("simulator").run
+
+    def run(network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+            teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
+            progress: Progress | None = None) -> IntegerRun:
+        chosen = backend.run if teacher is None else other
+        return chosen(network, encoded, probes, teacher=teacher, progress=progress)
+
+    return run
 
 
 def _distribution(point: EntryPoint) -> str:

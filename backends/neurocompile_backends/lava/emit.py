@@ -19,6 +19,9 @@ from neurocompile.npz import write_npz
 from neurocompile_backends.lava.environment import LAVA_VERSION
 from neurocompile_backends.lava.plan import Connection, Neurons, Plan, plan, unfolded, weights
 
+SUPPORT = files("neurocompile_backends.lava") / "bundle"
+SUPPORT_FILES = ("support/__init__.py", "support/command.py", "support/data.py",
+                 "support/network.py", "support/processes/__init__.py", "support/running.py")
 _MODULES = {"Dense": "lava.proc.dense.process", "DelayDense": "lava.proc.dense.process",
             "Sparse": "lava.proc.sparse.process", "DelaySparse": "lava.proc.sparse.process",
             "Conv": "lava.proc.conv.process"}
@@ -30,10 +33,9 @@ def emit(network: QuantizedNetwork) -> Bundle:
     arrays = _Arrays(planned).collect()
     packed = io.BytesIO()
     write_npz(packed, arrays)
-    source = files("neurocompile_backends.lava") / "bundle"
     return Bundle("lava", {
         "program.py": _program(planned).encode(),
-        "support/__init__.py": (source / "support" / "__init__.py").read_bytes(),
+        **{name: (SUPPORT / name).read_bytes() for name in SUPPORT_FILES},
         "network.npz": packed.getvalue(),
         "README.md": _readme(planned).encode(),
         "requirements.txt": f"lava-nc=={LAVA_VERSION}\n".encode()})
@@ -210,10 +212,11 @@ def _facts(planned: Plan, out: _Lines) -> None:
     out.add(*(f"    {o.name!a}: Output(population={o.population!a}, shape={o.shape!r}, "
               f"latency={latency[o.population]})," for o in discrete.outputs
               if o.population in on_chip))
-    out.add("}", "", "# What a population gives: its spikes (s), or its membrane (v) where it "
-            "does not spike.", "POPULATIONS = {")
+    out.add("}", "", "# What a population gives, its spikes (s) or its membrane (v), and the chip "
+            "step of its step 0.", "POPULATIONS = {")
     out.add(*(f"    {n.population.name!a}: "
-              f"{'v' if n.population.role == 'analog' else 's'!r}," for n in planned.neurons))
+              f"({'v' if n.population.role == 'analog' else 's'!r}, {n.population.latency}),"
+              for n in planned.neurons))
     out.add("}")
 
 
@@ -296,10 +299,12 @@ def _readme(planned: Plan) -> str:
     rows = [f"| {_cell(n.population.name)} | {n.population.n} | "
             f"{'membrane' if n.population.role == 'analog' else 'spikes'} | "
             f"{n.population.latency} |" for n in planned.neurons]
-    inputs = [f"- `x_{_cell(i.name)}` (or `x` if it is the only input): {i.mode}, from "
-              f"{i.low * i.scale:g} to {i.high * i.scale:g}" for i in planned.inputs.values()]
-    inputs += [f"- `x_{_cell(d.input)}`: values constant over a sample, from {d.low:g} to "
-               f"{d.high:g}, loaded into biases of {_cell(d.target)}" for _, d in planned.drives]
+    inputs = [f"- {_cell('x_' + i.name)}: {i.mode}, from {i.low * i.scale:g} to "
+              f"{i.high * i.scale:g}" for i in planned.inputs.values()]
+    inputs += [f"- {_cell('x_' + d.input)}: values constant over a sample, from {d.low:g} to "
+               f"{d.high:g}, loaded into bias registers of {_cell(d.target)}"
+               for _, d in planned.drives]
+    longer = f"{network.latency} chip step{'s' * (network.latency != 1)}"
     only = [_cell(n.population.name) for n in planned.neurons if n.per_neuron]
     chip = ("\nNot on a chip: " + ", ".join(only) + " have decays or thresholds for each neuron, "
             "which Lava's processes for Loihi do not have.\n" if only else "")
@@ -312,12 +317,13 @@ Written by neurocompile {neurocompile.__version__}. It needs Python 3.10 and lav
     python3.10 -m venv lava && lava/bin/pip install -r requirements.txt
     lava/bin/python program.py --input x.npz --output run.npz --steps N
 
-`x.npz` holds `[sample, step, *shape]`, or `[sample, *shape]` shown for N steps:
+`x.npz` holds `[sample, step, *shape]`, or `[sample, *shape]` shown for N steps, under these \
+names (or `x`, if there is one input only):
 
 {chr(10).join(inputs)}
 
-`run.npz` holds each output `[sample, chip step, *shape]`. A run lasts {network.latency} chip steps\
- longer than its input; step 0 of an output is at chip step `NAME:latency`. `--probe POPULATION:v` \
+`run.npz` holds each output `[sample, chip step, *shape]`. A run lasts {longer} longer than its \
+input; step 0 of an output is at chip step `NAME:latency`. `--probe POPULATION:v` \
 (or `:u`, `:s`; `all` for everything) records more.
 
 | population | neurons | gives | its step 0 |
@@ -331,7 +337,7 @@ been tested on one.
 | file | what |
 |---|---|
 | `program.py` | the network, process by process |
-| `support.py` | what all such programs share: encoding of data, the run, recording |
+| `support/` | what all such programs share: encoding of data, the run, recording |
 | `network.npz` | weights, delays and registers |
 """
 

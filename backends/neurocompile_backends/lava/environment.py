@@ -124,14 +124,12 @@ def find_python() -> str:
 
 
 def _candidates() -> Iterator[str]:
-    uv = shutil.which("uv")
-    if uv:
-        found = _runs([uv, "python", "find", PYTHON])
-        if found is None:  # fetches one on a machine with a network
-            _runs([uv, "python", "install", PYTHON], seconds=_SETUP_SECONDS)
-            found = _runs([uv, "python", "find", PYTHON])
-        if found:
-            yield found
+    """What may be one, the cheapest to get first."""
+    # uv may be installed beside this interpreter, in an environment that is not activated.
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    found = _runs([uv, "python", "find", PYTHON]) if uv else None
+    if found:
+        yield found
     on_path = shutil.which(f"python{PYTHON}")
     if on_path:
         yield on_path
@@ -139,6 +137,10 @@ def _candidates() -> Iterator[str]:
     with suppress(OSError):
         yield from (str(p) for p in sorted(root.glob(f"versions/{PYTHON}*/bin/python"),
                                            reverse=True))
+    if uv and _runs([uv, "python", "install", PYTHON], _SETUP_SECONDS) is not None:
+        fetched = _runs([uv, "python", "find", PYTHON])
+        if fetched:
+            yield fetched
 
 
 def _python_of(folder: Path) -> Path:

@@ -58,7 +58,7 @@ def run_program(python: Path, bundle: Bundle, encoded: EncodedInput, probes: lis
     with tempfile.TemporaryDirectory(prefix="neurocompile-lava-") as name:
         folder = Path(name)
         for file, content in bundle.files.items():
-            (folder / file).parent.mkdir(exist_ok=True)
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
             (folder / file).write_bytes(content)
         with (folder / "job.npz").open("wb") as job:
             write_npz(job, _job(encoded))
