@@ -17,7 +17,15 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Conv, Dense, to_sparse
 from neurocompile.npz import write_npz
 from neurocompile_backends.lava.environment import LAVA_VERSION
-from neurocompile_backends.lava.plan import Connection, Neurons, Plan, plan, unfolded, weights
+from neurocompile_backends.lava.plan import (
+    Connection,
+    Neurons,
+    Plan,
+    message_bits,
+    plan,
+    unfolded,
+    weights,
+)
 
 SUPPORT = files("neurocompile_backends.lava") / "bundle"
 SUPPORT_FILES = ("support/__init__.py", "support/command.py", "support/data.py",
@@ -132,7 +140,8 @@ def _program(planned: Plan) -> str:
                 "spikes onto a chip.", '"""', "network = Network()")
         for key, i in planned.inputs.items():
             out.add("", f"# Input {i.name!a}.",
-                    f"{key} = into_chip(RingBuffer(data=signals[{i.name!a}]).s_out, adapter)")
+                    f"{key} = into_chip(RingBuffer(data=signals[{i.name!a}]).s_out, adapter, "
+                    f"num_message_bits={message_bits(i.low, i.high)})")
         for n in planned.neurons:
             _neurons(planned, n, out)
         for c in planned.connections:
@@ -223,7 +232,8 @@ def _facts(planned: Plan, out: _Lines) -> None:
 def _neurons(planned: Plan, n: Neurons, out: _Lines) -> None:
     p = n.population
     what = "read, never firing" if p.role == "analog" else "spiking"
-    out.add("", f"# {p.name!a}: {p.n} neurons, {what}. Its step 0 is chip step {p.latency}, "
+    count = f"{p.n} neuron{'s' * (p.n != 1)}"
+    out.add("", f"# {p.name!a}: {count}, {what}. Its step 0 is chip step {p.latency}, "
             "where its state is cleared.")
     driven = p.name in {d.target for _, d in planned.drives}
     registers = {"du": p.current_decay, "dv": p.membrane_decay, "vth": p.threshold}
@@ -251,7 +261,8 @@ def _connection(planned: Plan, c: Connection, out: _Lines) -> None:
     shape = (n_elements(q.transform.out_shape), n_elements(q.transform.in_shape))
     sparse = c.process in ("Sparse", "DelaySparse")
     stored = "a convolution written out, " if sparse and isinstance(q.transform, Conv) else ""
-    out.add("", f"# {q.name!a}: {stored}{q.transform.n_synapses} synapses, weight = stored "
+    count = f"{q.transform.n_synapses} synapse{'s' * (q.transform.n_synapses != 1)}"
+    out.add("", f"# {q.name!a}: {stored}{count}, weight = stored "
             f"<< {c.weight_exp}.")
     if sparse:
         out.add(f"{c.key}_weights = csr(arrays, {c.key!r}, {shape!r})")

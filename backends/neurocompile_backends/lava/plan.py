@@ -163,10 +163,9 @@ def unfolded(c: Connection) -> Sparse:
 def _connection(key: str, keys: dict[str, str], q: QuantizedProjection,
                 source: QuantizedPopulation, sent: QuantizedInput | None) -> Connection:
     low, high = (0, source.max_spikes) if sent is None else (sent.low, sent.high)
-    binary = low >= 0 and high <= 1
     return Connection(
         key, keys[q.source], keys[q.target], q, _process(q), q.format.exponent - weight_shift(q),
-        q.format.bits, 0 if binary else _message_bits(low, high))
+        q.format.bits, message_bits(low, high))
 
 
 def _process(q: QuantizedProjection) -> ProcessName:
@@ -181,8 +180,10 @@ def _process(q: QuantizedProjection) -> ProcessName:
     return "DelayDense" if size * (longest + 1) <= DENSE_DELAYS else "DelaySparse"
 
 
-def _message_bits(low: int, high: int) -> int:
-    """8, 16, 24 or 32: what holds the payload and its sign."""
+def message_bits(low: int, high: int) -> int:
+    """0 for spikes; else 8, 16, 24 or 32, whichever holds the payload and its sign."""
+    if low >= 0 and high <= 1:
+        return 0
     needed = max(high.bit_length(), (-low).bit_length()) + int(low < 0)
     return next(bits for bits in (8, 16, 24, 32) if needed <= bits)
 

@@ -25,6 +25,11 @@ def main(program):
         payloads, biases, steps = _given(program, arrays, arguments)
         probes = _probes(program, arguments.probe)
         if arguments.hardware:
+            silent = [o.population for o in program.OUTPUTS.values()
+                      if program.POPULATIONS[o.population][0] != "s"]
+            if silent:
+                raise DataError("--hardware: a chip gives the spikes of the outputs, and "
+                                f"{', '.join(silent)} do not spike")
             if probes != _probes(program, []):
                 raise DataError("--probe: a chip gives the spikes of the outputs only")
             recorded = run_on_chip(program, arrays, payloads, biases, steps, tell)

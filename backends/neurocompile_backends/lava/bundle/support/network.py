@@ -92,11 +92,11 @@ def flat(port):
     return port.transpose((2, 0, 1)).flatten()
 
 
-def into_chip(port, adapter):
+def into_chip(port, adapter, num_message_bits):
     """A source's port; on a chip, behind what takes spikes onto it."""
     if adapter is None:
         return port
-    bridge = adapter(shape=port.shape)
+    bridge = adapter(shape=port.shape, num_message_bits=num_message_bits)
     port.connect(bridge.inp)
     return bridge.out
 

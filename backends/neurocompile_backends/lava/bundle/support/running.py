@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
+from lava.proc.io.sink import RingBuffer
 
 from .data import DataError, registers
 from .processes import PerNeuronLIFReset, Recorder
@@ -111,34 +112,44 @@ def _clear(network, loaded):
 def run_on_chip(program, arrays, payloads, biases, steps, tell=None):
     """As :func:`run` on Loihi 2 through Intel's lava-loihi: spikes of the outputs only.
 
-    Not tested on a chip. A start for each sample: what is under way on a chip cannot be cleared.
+    Never run on a chip. A start for each sample: what is under way on a chip cannot be cleared.
     """
-    from lava.proc.embedded_io.spike import NxToPyAdapter, PyToNxAdapter
-    from lava.proc.io.sink import RingBuffer as Sink
-
+    try:
+        from lava.proc.embedded_io.spike import NxToPyAdapter, PyToNxAdapter
+    except ImportError as error:
+        raise DataError("--hardware needs Intel's lava-loihi, which this Python does not have "
+                        f"({error})") from error
+    names = sorted({o.population for o in program.OUTPUTS.values()})
     given = [*payloads.values(), *biases.values()]
-    period = steps + program.LATENCY
     recorded = []
     for sample in range(len(given[0])):
         if tell:
             tell(f"sample {sample + 1}")
-        loaded = {name: registers(rows[sample]) for name, rows in biases.items()}
-        signals = {name: _signal(p[sample:sample + 1], steps, period)
+        signals = {name: _signal(p[sample:sample + 1], steps, steps + program.LATENCY)
                    for name, p in payloads.items()}
-        network = program.build(arrays, signals, period, loaded, adapter=PyToNxAdapter)
-        sinks = {}
-        for name in sorted({o.population for o in program.OUTPUTS.values()}):
-            lif = network.populations[name]
-            if isinstance(lif, PerNeuronLIFReset):
-                raise DataError(f"population {name!r} has decays or thresholds for each neuron, "
-                                "which no process of Lava has on the chip")
-            adapter, sinks[name] = NxToPyAdapter(shape=lif.s_out.shape), Sink(
-                shape=lif.s_out.shape, buffer=period)
-            lif.s_out.connect(adapter.inp)
-            adapter.out.connect(sinks[name].a_in)
-        process = next(iter(network.populations.values()))
+        loaded = {name: registers(rows[sample]) for name, rows in biases.items()}
+        network = program.build(arrays, signals, steps + program.LATENCY, loaded,
+                                adapter=PyToNxAdapter)
+        recorded.append(_start_on_chip(network, names, steps + program.LATENCY, NxToPyAdapter))
+    return {(name, "s"): np.stack([spikes[name] for spikes in recorded]) for name in names}
+
+
+def _start_on_chip(network, names, period, adapter):
+    """Spikes of the named populations, [chip step, n]."""
+    for name, lif in network.populations.items():
+        if isinstance(lif, PerNeuronLIFReset):
+            raise DataError(f"population {name!r} has decays or thresholds for each neuron, which "
+                            "no process of Lava has on the chip")
+    sinks = {}
+    for name in names:
+        lif = network.populations[name]
+        bridge = adapter(shape=lif.s_out.shape)
+        sinks[name] = RingBuffer(shape=lif.s_out.shape, buffer=period)
+        lif.s_out.connect(bridge.inp)
+        bridge.out.connect(sinks[name].a_in)
+    process = next(iter(network.populations.values()))
+    try:
         process.run(condition=RunSteps(num_steps=period), run_cfg=Loihi2HwCfg())
-        recorded.append({name: sink.data.get().T for name, sink in sinks.items()})
+        return {name: sink.data.get().T.astype(np.int32) for name, sink in sinks.items()}
+    finally:
         process.stop()
-    return {(name, "s"): np.stack([r[name] for r in recorded]).astype(np.int32)
-            for name in recorded[0]}

@@ -1,0 +1,219 @@
+"""The emitted program by itself: no neurocompile, only its own command line."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import contracts
+import datasets
+import numpy as np
+import pytest
+from test_integers import _golden_build
+
+import neurocompile as nc
+from neurocompile.backend import Bundle
+from neurocompile.contract import load_contract
+from neurocompile.ir.contract import InputBinding
+from neurocompile.ir.network import Network, Population, Port, Projection
+from neurocompile.ir.transforms import Dense
+from neurocompile.models import LI, LIF, Source
+from neurocompile_backends.lava.environment import interpreter
+
+
+def write(bundle: Bundle, folder: Path) -> Path:
+    for name, data in bundle.files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder / "program.py"
+
+
+def run_alone(program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Nothing of this process's environment or packages reaches it."""
+    return subprocess.run([str(interpreter()), "-E", "-s", str(program), *map(str, arguments)],
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+def succeed(program: Path, *arguments: object) -> None:
+    done = run_alone(program, *arguments)
+    assert done.returncode == 0, done.stderr
+
+
+def read(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def test_the_program_meets_the_published_trace_in_every_voltage_and_spike(
+        data_dir: Path, tmp_path: Path) -> None:
+    program = write(_golden_build(data_dir).emit("lava"), tmp_path)
+    x, voltage, spikes = datasets.lif_trace("lava_cpu_fixed")
+    np.savez(tmp_path / "x.npz", x=x.reshape(1, -1, 1).astype(np.uint8))
+    succeed(program, "--input", tmp_path / "x.npz", "--output", tmp_path / "run.npz",
+            "--steps", 1000, "--probe", "1:v")
+    run = read(tmp_path / "run.npz")
+    v, s = run["1:v"].reshape(-1)[:1000], run["output"].reshape(-1)[:1000]
+    assert np.array_equal(v, voltage)
+    assert np.array_equal(s, spikes)
+    assert np.flatnonzero(s).tolist() == [461, 511, 711, 761]
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist_mlp", "mnist_cnn", "fsdd_delay"])
+def test_the_program_gives_what_simulate_gives(name: str, tmp_path: Path) -> None:
+    """From the user's own data: it encodes them itself."""
+    recorded = contracts.recording(name, 3)
+    build = nc.compile(recorded.network, "loihi2", contract=contracts.contract_of(name, recorded))
+    np.savez(tmp_path / "x.npz", x=recorded.x)
+    probe = build.quantized.populations[-1].name
+    nc.simulate(build, recorded.x, probes=[f"{probe}:v"]).save(tmp_path / "expected.npz")
+    program = write(build.emit("lava"), tmp_path / "program")
+    succeed(program, "--input", tmp_path / "x.npz", "--output", tmp_path / "run.npz",
+            "--probe", f"{probe}:v")
+    same(read(tmp_path / "expected.npz"), read(tmp_path / "run.npz"))
+
+
+def test_graded_inputs_hostile_names_and_a_readout_come_through(tmp_path: Path) -> None:
+    names = ("in'); import os #", 'a"""\nb', "lambda", "\u00e9 \U0001f600")
+    network = hostile(names)
+    contract = replace(load_contract("snntorch-zero", dt_s=1e-4), inputs={
+        "*": InputBinding("graded", maximum=1.0, minimum=-1.0)})
+    build = nc.compile(network, "loihi2", contract=contract)
+    x = np.random.default_rng(0).uniform(-1, 1, (2, 9, 3))
+    np.savez(tmp_path / "x.npz", x=x)
+    nc.simulate(build, x, probes=[f"{names[1]}:u"]).save(tmp_path / "expected.npz")
+    program = write(build.emit("lava"), tmp_path / "program")
+    succeed(program, "--input", tmp_path / "x.npz", "--output", tmp_path / "run.npz",
+            "--probe", f"{names[1]}:u")
+    same(read(tmp_path / "expected.npz"), read(tmp_path / "run.npz"))
+
+
+def hostile(names: tuple[str, str, str, str]) -> Network:
+    """An input, two hidden populations and a readout."""
+    rng = np.random.default_rng(1)
+    one = np.ones(4)
+    lif = LIF(one * 1e-3, one, one * 0, one * 0.1, one * 0)
+    populations = (
+        Population(names[0], (3,), Source(3)), Population(names[1], (4,), lif),
+        Population(names[2], (4,), lif), Population(names[3], (2,), LI(
+            np.full(2, 1e-3), np.ones(2), np.zeros(2))))
+    sizes = (3, 4, 4, 2)
+    projections = tuple(
+        Projection(f"{a}->{b}", a, b, (Dense(rng.normal(0.3, 0.5, (n, m)), (m,), (n,)),), False,
+                   ("w",))
+        for a, b, m, n in zip(names, names[1:], sizes, sizes[1:], strict=False))
+    return Network(populations, projections, (), (Port(names[0], names[0], (3,)),),
+                   (Port("out", names[3], (2,)),), (("made", "by a test"),))
+
+
+def same(expected: dict[str, Any], got: dict[str, Any]) -> None:
+    assert sorted(expected) == sorted(got)
+    for name, values in expected.items():
+        assert np.array_equal(values, got[name]), name
+
+
+@pytest.mark.parametrize(("data", "arguments", "said"), [
+    ({"x": np.zeros((1, 4, 5))}, (), "wanted [sample, step, *(64,)]"),
+    ({"x": np.zeros((1, 64))}, (), "--steps says how long it is shown"),
+    ({"x": np.full((1, 4, 64), 2.0)}, (), "lies outside 0 to 1"),
+    ({"x": np.full((1, 4, 64), np.nan)}, (), "something else than finite numbers"),
+    ({"x": np.arange(256).reshape(1, 4, 64) / 256}, (), "changes over a sample"),
+    ({"y": np.zeros((1, 4, 64))}, (), "hold no array for input 'input'"),
+    ({"x": np.zeros((1, 4, 64))}, ("--steps", 5), "--steps says 5"),
+    ({"x": np.zeros((1, 4, 64))}, ("--probe", "nobody:v"), "there is no such probe"),
+])
+def test_wrong_data_are_refused_in_one_line(data: dict[str, Any], arguments: tuple[object, ...],
+                                            said: str, tmp_path: Path) -> None:
+    recorded = contracts.recording("digits", 1)
+    build = nc.compile(recorded.network, "loihi1",
+                       contract=contracts.contract_of("digits", recorded))
+    program = write(build.emit("lava"), tmp_path)
+    np.savez(tmp_path / "x.npz", **data)
+    done = run_alone(program, "--input", tmp_path / "x.npz", "--output", tmp_path / "run.npz",
+                     *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "run.npz").exists()
+
+
+STAND_IN = """
+import sys
+import types
+
+if __name__ == "__main__":
+    sys.path.insert(0, sys.argv.pop(1))
+    import program
+    from bridges import NxToPyAdapter, PyToNxAdapter
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from support import main, running
+
+    module = types.ModuleType("lava.proc.embedded_io.spike")
+    module.NxToPyAdapter, module.PyToNxAdapter = NxToPyAdapter, PyToNxAdapter
+    sys.modules["lava.proc.embedded_io"] = types.ModuleType("lava.proc.embedded_io")
+    sys.modules["lava.proc.embedded_io.spike"] = module
+    running.Loihi2HwCfg = lambda: Loihi2SimCfg(select_tag="fixed_pt")
+    sys.exit(main(program))
+"""
+BRIDGES = """
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+class Bridge(AbstractProcess):
+    def __init__(self, *, shape, num_message_bits=0):
+        super().__init__(shape=shape, num_message_bits=num_message_bits)
+        self.inp, self.out = InPort(shape=shape), OutPort(shape=shape)
+
+
+@implements(proc=Bridge, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyBridge(PyLoihiProcessModel):
+    inp: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def run_spk(self):
+        self.out.send(self.inp.recv())
+
+
+NxToPyAdapter = PyToNxAdapter = Bridge
+"""
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist_mlp"])
+def test_the_hardware_switch_wires_every_sample_through_intels_adapters(
+        name: str, tmp_path: Path) -> None:
+    """lava-loihi is not public: stand-ins with its adapters' ports show the wiring, no chip."""
+    recorded = contracts.recording(name, 2)
+    build = nc.compile(recorded.network, "loihi2", contract=contracts.contract_of(name, recorded))
+    program = write(build.emit("lava"), tmp_path / "program")
+    (tmp_path / "own/bridges").mkdir(parents=True)
+    (tmp_path / "own/bridges/__init__.py").write_text(BRIDGES)
+    (tmp_path / "own/stand_in.py").write_text(STAND_IN)
+    np.savez(tmp_path / "x.npz", x=recorded.x)
+    succeed(tmp_path / "own/stand_in.py", program.parent, "--hardware", "--input",
+            tmp_path / "x.npz", "--output", tmp_path / "run.npz")
+    expected = nc.simulate(build, recorded.x).outputs["output"]
+    assert expected.any()
+    assert np.array_equal(read(tmp_path / "run.npz")["output"], expected)
+
+
+def test_without_lava_loihi_the_hardware_switch_says_what_is_missing(tmp_path: Path) -> None:
+    recorded = contracts.recording("digits", 1)
+    build = nc.compile(recorded.network, "loihi1",
+                       contract=contracts.contract_of("digits", recorded))
+    program = write(build.emit("lava"), tmp_path)
+    np.savez(tmp_path / "x.npz", x=recorded.x)
+    done = run_alone(program, "--input", tmp_path / "x.npz", "--output", tmp_path / "run.npz",
+                     "--hardware")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "--hardware needs Intel's lava-loihi, which this Python does not have" in done.stderr
