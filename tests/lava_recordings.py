@@ -8,14 +8,16 @@ with more than ``WHOLE`` neurons every k-th neuron is kept, and a SHA-256 of all
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import contracts
 import networks
 import numpy as np
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from lava_networks import IntegerCase, integer_cases
 from lava_runs import ARCHIVE, Arrays, read, write
 
 import neurocompile as nc
@@ -34,12 +36,18 @@ NETWORKS = ARCHIVE / "networks"
 TARGETS = ("loihi1", "loihi2")
 WHOLE = 512
 KEPT = 64
-STEPS = {"braille": 96, "nmnist": 40}
+STEPS = {"braille": 64, "fsdd_delay": 40, "fsdd_rcubalif": 40, "nmnist": 24}
 """Where a recording is longer than the archive has room for."""
 RANDOM_STEPS = 12
 RANDOM_SAMPLES = 3
 RANDOM_PER_TARGET = 20
+INTEGERS = 16
 LONGEST_TEXT = 60_000
+SATURATED = (1 << 23) - 1
+READ_MAX = 131071 << 6
+"""A membrane that is read and passes the largest threshold would fire in Lava."""
+
+Case = tuple[QuantizedNetwork, EncodedInput]
 
 
 # --- one case -----------------------------------------------------------------------------------
@@ -53,7 +61,7 @@ def given_of(network: QuantizedNetwork, encoded: EncodedInput) -> Arrays:
             **{f"bias:{name}": values for name, values in encoded.biases.items()}}
 
 
-def case_of(arrays: Arrays) -> tuple[QuantizedNetwork, EncodedInput]:
+def case_of(arrays: Arrays) -> Case:
     """The network and its input again."""
     def named(kind: str) -> Arrays:
         return {key.removeprefix(kind): values for key, values in arrays.items()
@@ -130,35 +138,74 @@ def shipped(name: str) -> dict[str, Arrays]:
     return found
 
 
-def drawn() -> dict[str, Arrays]:
-    """Random networks of tests/networks.py; those in which nothing ever fires are left out."""
-    return {f"{target}-{i:02}": record(*case) for target in TARGETS
-            for i, case in enumerate(random_cases(target))}
+def drawn(part: str) -> dict[str, Arrays]:
+    """Random cases of "random" (what the compiler makes) or "integers" (written directly in
+    integers: every register and sign mode, currents that fold, membranes that saturate)."""
+    cases = [case for target in TARGETS for case in _compiled_cases(target)] \
+        if part == "random" else _integer_cases()
+    return {f"{i:02}": record(*case) for i, case in enumerate(cases)}
 
 
-def random_cases(target: str) -> Iterator[tuple[QuantizedNetwork, EncodedInput]]:
-    found: dict[str, tuple[QuantizedNetwork, EncodedInput]] = {}
+def _integer_cases() -> list[Case]:
+    """Half of them saturate."""
+    def lasting(case: IntegerCase, saturates: bool) -> Case | None:
+        run = run_integer(case.network, case.encoded, Probes.everything(case.network))
+        reaches = any((np.abs(v) == SATURATED).any() for v in run.v.values())
+        read = [run.v[p.name] for p in case.network.populations if p.role == "analog"]
+        fits = not any((v > READ_MAX).any() for v in read) and _short(case.network)
+        return (case.network, case.encoded) if fits and reaches == saturates and \
+            _fires(case.network, run) else None
 
-    @settings(max_examples=20 * RANDOM_PER_TARGET, derandomize=True, database=None,
-              deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
-    @given(_cases_for(target))
-    def collect(case: networks.Case) -> None:
-        if len(found) == RANDOM_PER_TARGET:
-            return
+    return [case for saturates in (False, True) for case in _first(
+        INTEGERS // 2, integer_cases(), lambda case, wanted=saturates: lasting(case, wanted))]
+
+
+def _compiled_cases(target: str) -> list[Case]:
+    def compiled(case: networks.Case) -> Case | None:
         try:
             network = networks.compile_phases(case)[3]
         except CompileError:
-            return
+            return None
         encoded = encode_inputs(
             network, networks.inputs_of(case, RANDOM_SAMPLES, RANDOM_STEPS), RANDOM_STEPS)
         run = run_integer(network, encoded, Probes.everything(network))
-        fires = all(run.s[p.name].any() for p in network.populations if p.role != "source")
-        short = len(to_text(network)) <= LONGEST_TEXT
-        if fires and short and not any(d.is_error for d in check(network)):
-            found.setdefault(network.digest(), (network, encoded))
+        legal = not any(d.is_error for d in check(network))
+        return (network, encoded) if legal and _short(network) and _fires(network, run) else None
+
+    return _first(RANDOM_PER_TARGET, _cases_for(target), compiled)
+
+
+def _fires(network: QuantizedNetwork, run: IntegerRun) -> bool:
+    """A network that stays silent shows little."""
+    return all(run.s[p.name].any() for p in network.populations if p.role != "source")
+
+
+def _short(network: QuantizedNetwork) -> bool:
+    return len(to_text(network)) <= LONGEST_TEXT
+
+
+def _first(count: int, strategy: st.SearchStrategy[Any],
+           made: Callable[[Any], Case | None]) -> list[Case]:
+    """The first cases that ``made`` accepts, in hypothesis' fixed order, no two of one topology:
+    hypothesis likes to change but a number of what went before."""
+    found: dict[object, Case] = {}
+
+    @settings(max_examples=40 * count, derandomize=True, database=None, deadline=None,
+              phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(strategy)
+    def collect(drawn_case: Any) -> None:
+        if len(found) < count:
+            case = made(drawn_case)
+            if case is not None:
+                found.setdefault(_topology(case[0]), case)
 
     collect()
-    yield from found.values()
+    return list(found.values())
+
+
+def _topology(network: QuantizedNetwork) -> object:
+    return (tuple((p.shape, p.role) for p in network.populations),
+            tuple((type(q.transform), q.source, q.target) for q in network.projections))
 
 
 @st.composite

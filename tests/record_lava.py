@@ -23,7 +23,8 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--anew", action="store_true")
-    parts = ["primitives", "random", *contracts.NETWORKS]
+    random = ("random", "integers")
+    parts = ["primitives", *random, *contracts.NETWORKS]
     parser.add_argument("--only", choices=parts)
     arguments = parser.parse_args()
     for part in [arguments.only] if arguments.only else parts:
@@ -33,7 +34,7 @@ def main() -> None:
         elif not arguments.anew:
             networks.store(part, networks.recorded_again(part))
         else:
-            networks.store(part, networks.drawn() if part == "random"
+            networks.store(part, networks.drawn(part) if part in random
                            else networks.shipped(part))
         print(f"{part}: {time.monotonic() - began:.1f} s")
 
