@@ -21,7 +21,6 @@ from lava_networks import IntegerCase, integer_cases
 from lava_runs import ARCHIVE, Arrays, read, write
 
 import neurocompile as nc
-from neurocompile.verification.evaluate import grids
 from neurocompile.diagnostics import CompileError
 from neurocompile.flow import Options
 from neurocompile.ir.base import from_text, to_text
@@ -29,6 +28,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 from neurocompile.targets import load_target
+from neurocompile.verification.evaluate import grids
 from neurocompile_backends.lava.backend import backend as lava
 from neurocompile_backends.lava.check import check
 

@@ -83,6 +83,13 @@ def test_a_refractory_neuron_has_no_fixed_point_model(tmp_path: Path) -> None:
     assert "LIFRefractory" in said
 
 
+def test_a_monitor_takes_one_quantity(tmp_path: Path) -> None:
+    """The second has no place in its model."""
+    how, said = outcome("monitor_of_two", tmp_path)
+    assert how == "failed"
+    assert "PyMonitorModel" in said
+
+
 @pytest.mark.parametrize("name", ["float_du", "float_vth", "conv_stride_128", "conv_padding_128",
                                   "conv_kernel_128", "conv_dilation_128"])
 def test_a_model_that_raises_ends_the_run_if_nobody_waits_for_it(name: str,

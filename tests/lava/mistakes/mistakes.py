@@ -12,6 +12,7 @@ from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF, LIFRefractory, LIFReset
+from lava.proc.monitor.process import Monitor
 from lava.proc.sparse.process import DelaySparse
 from scipy.sparse import csr_matrix
 
@@ -75,6 +76,13 @@ def float_du_with_a_listener():
     go(node)
 
 
+def monitor_of_two():
+    node, monitor = lif(), Monitor()
+    monitor.probe(node.u, 2)
+    monitor.probe(node.v, 2)
+    go(node)
+
+
 def connect_of_wrong_shape():
     source = RingBuffer(data=np.ones((3, 2), np.int32))
     source.s_out.connect(LIF(shape=(2,)).a_in)
@@ -103,6 +111,7 @@ MISTAKES = {
     "conv_dilation_128": lambda: go(conv(dilation=128, weight=np.ones((1, 2, 1, 1), int))),
     "set_before_run": set_before_run,
     "set_of_wrong_shape": set_of_wrong_shape,
+    "monitor_of_two": monitor_of_two,
     "connect_of_wrong_shape": connect_of_wrong_shape,
 }
 
