@@ -30,7 +30,7 @@ Arrays = dict[str, Array]
 TESTS = Path(__file__).parent
 ARCHIVE = TESTS / "golden" / "lava"
 PRIMITIVES = ARCHIVE / "primitives.npz.xz"
-SCRIPTS = TESTS / "lava"
+SCRIPTS = TESTS / "lava_scripts"
 BUNDLE = TESTS.parent / "backends" / "neurocompile_backends" / "lava" / "bundle"
 LONGEST_S = 600
 """A recording of everything takes less than a minute on two cores."""
