@@ -95,7 +95,7 @@ def test_random_networks_reach_every_process_and_every_overflow() -> None:
     @given(integer_cases())
     def collect(case: IntegerCase) -> None:
         planned = planning.plan(case.network)
-        seen.update({c.process for c in planned.connections})
+        seen.update(c.process for c in planned.connections)
         seen["per neuron"] += any(n.per_neuron for n in planned.neurons)
         seen["islands"] += bool(planned.islands)
         seen["drives"] += bool(planned.drives)
