@@ -119,7 +119,8 @@ def _assume(contract: Contract) -> Contract:
     """The contract with every open choice set to its first option; inputs stay open."""
     values: dict[str, Any] = {}
     for f in fields(contract):
-        if f.name != "inputs" and getattr(contract, f.name) is None:
+        # A scale that is not stated is searched: nothing is open there.
+        if f.name not in ("inputs", "integer_scale") and getattr(contract, f.name) is None:
             choices = options_of(f.name)
             values[f.name] = choices[0] if choices else 1
     if contract.dt_s is None:
