@@ -299,7 +299,9 @@ class _PopulationQuantizer:
     def _note_decay(self, quantity: str, wanted: FloatArray, got: FloatArray) -> None:
         coarse = np.flatnonzero(np.abs(got - wanted) > _COARSE * wanted)
         if len(coarse):
-            worst = coarse[np.argmax(np.abs(got - wanted)[coarse] / wanted[coarse])]
+            # A decay of 0 is missed by more than any other.
+            relative = np.abs(got - wanted)[coarse] / np.maximum(wanted[coarse], 1e-300)
+            worst = coarse[np.argmax(relative)]
             self.found.add("W409", f"{self.p.name}[{worst}]",
                            f"a {quantity.replace('_', ' ')} is too slow or too fast for the "
                            "chip's register", got=f"{wanted[worst]:.2g} a step becomes "
