@@ -100,7 +100,8 @@ def _relaxed(contract: Contract, network: Network, target: TargetSpec) -> Iterat
     yield contract
     assumed = _assume(contract)
     yield assumed
-    exact = replace(assumed, integrator="exact")
+    # Other decays are no integers: the scale of the contract does not hold for them.
+    exact = replace(assumed, integrator="exact", integer_scale=None)
     yield exact
     mode = _first_mode(target)
     bindings = {port.name: contract.binding(port.name) or InputBinding(mode, maximum=1.0)

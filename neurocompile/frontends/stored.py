@@ -142,11 +142,25 @@ class StoredReader:
                 return None
             if not self.is_safe(data, subject):
                 return None
+            if _outgrows_its_file(data):
+                raise ValueError("(a text longer than the file)")
             value = np.asarray(data[()], dtype=object).reshape(-1)[0]
             return value.decode("utf8") if isinstance(value, bytes) else str(value)
         except H5_ERRORS as error:
             self.damaged(subject, error)
             return None
+
+
+def _outgrows_its_file(data: Any) -> bool:
+    """Whether a text of variable length states more bytes than the file has. The library would
+    allocate them (up to 4 GB) before it looks for them."""
+    at = data.id.get_offset()
+    if h5py.check_string_dtype(data.dtype).length is not None or at is None:
+        return False
+    path = Path(data.file.filename)
+    with path.open("rb") as file:
+        file.seek(at)
+        return int.from_bytes(file.read(4), "little") > path.stat().st_size
 
 
 def has(group: Any, key: str) -> bool:

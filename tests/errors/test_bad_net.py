@@ -147,6 +147,18 @@ def test_truncated_net_is_a_diagnostic(keep: float, tmp_path: Path) -> None:
     assert findings(cut).startswith("E1")
 
 
+def test_text_that_states_gigabytes_is_not_allocated(tmp_path: Path) -> None:
+    path = write_net(tmp_path / "text.net", [dense(W)])
+    with h5py.File(path) as file:
+        at = file["layer/0/neuron/type"].id.get_offset()
+    stored = bytearray(path.read_bytes())
+    assert stored[at:at + 4] == b"\4\0\0\0"  # the length of "CUBA"
+    stored[at:at + 4] = b"\4\0\0\xff"
+    path.write_bytes(stored)
+    assert findings(path).startswith("E129 layer/0/neuron/type: this part of the file cannot be "
+                                     "read (got a text longer than the file)")
+
+
 def test_damaged_bytes_never_crash(tmp_path: Path) -> None:
     layers = [IMAGE, conv(KERNEL, (4, 4, 4)), {"type": "flatten", "shape": [64, 1, 1]},
               dense(np.full((3, 64), 2), delay=np.array([0, 1, 2]))]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 import neurocompile as nc
+from neurocompile import flow
 from neurocompile.flow import Options
 from neurocompile.ir.contract import InputBinding
 
@@ -81,6 +82,12 @@ def test_odd_weights_of_mixed_sign_fit_generic_and_are_refused_for_loihi() -> No
     odd = graph([[3, -5]])
     assert np.array_equal(weights(compiled(odd, "generic")), [[3, -5]])
     assert [text[:5] for text in refused(odd, "loihi1")] == ["E416 "]
+
+
+def test_check_reports_what_compile_does_and_nothing_more() -> None:
+    odd = graph([[3, -5]])
+    found = flow.check(nc.load(odd), BASE, nc.load_target("loihi1"), Options())
+    assert [str(d) for d in found if d.is_error] == refused(odd)
 
 
 def test_decay_beyond_the_register_is_refused() -> None:
