@@ -4,6 +4,8 @@ VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# What neurocompile keeps for its user: here the environment that `neurocompile lava setup` makes.
+export NEUROCOMPILE_HOME ?= $(abspath $(VENV))/home
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint types fuzz golden bench docs clean
@@ -23,10 +25,16 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
+# lava-nc needs Python 3.10 and gets an environment of its own.
+LAVA := $(VENV)/.installed-lava
+$(LAVA): backends/neurocompile_backends/lava/environment.py | $(VENV)/.installed-dev
+	$(BIN)/neurocompile lava setup
+	@touch $@
+
 demo: $(VENV)/.installed  ## compile, verify and evaluate an embedded trained network
 	$(BIN)/neurocompile demo
 
-test: $(VENV)/.installed-dev  ## run the tests
+test: $(VENV)/.installed-dev $(LAVA)  ## run the tests
 	$(PYTEST) -n $(WORKERS) --dist loadscope $(ARGS)
 
 check: lint types test  ## every gate: ruff, mypy --strict, pyright, tests
@@ -38,15 +46,15 @@ types: $(VENV)/.installed-dev  ## mypy --strict and pyright
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-fuzz: $(VENV)/.installed-dev  ## the property tests with many more examples
+fuzz: $(VENV)/.installed-dev $(LAVA)  ## the property tests with many more examples
 	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/property \
 		tests/differential/test_random_networks.py -n $(WORKERS) $(ARGS)
 
-golden: $(VENV)/.installed-dev  ## rewrite the golden files, then read the diff
+golden: $(VENV)/.installed-dev $(LAVA)  ## rewrite the golden files, then read the diff
 	$(PYTEST) -n $(WORKERS) --dist loadscope --update-golden $(ARGS)
 	git diff --stat
 
-bench: $(VENV)/.installed-dev  ## run the benchmark drivers
+bench: $(VENV)/.installed-dev $(LAVA)  ## run the benchmark drivers
 	@set -e; for driver in benchmarks/[!_]*.py; do \
 		[ -e "$$driver" ] || continue; echo "$$driver"; $(BIN)/python "$$driver"; done
 

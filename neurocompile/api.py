@@ -29,6 +29,7 @@ from neurocompile.verification.report import VerificationReport
 if TYPE_CHECKING:
     import nir
 
+    from neurocompile.backend import Bundle
     from neurocompile.frontends.lava_dl.convert import Conversion
 
 Progress = Callable[[int], None]
@@ -69,12 +70,20 @@ class Build:
         """Steps a run is longer than its input."""
         return self.quantized.latency
 
-    def save(self, path: str | Path) -> None:
-        """Write the build directory, atomically. Raises ``CompileError`` (E701 to E705)."""
+    def emit(self, backend: str) -> Bundle:
+        """What a backend writes to deploy the network: files by name. Raises ``CompileError``:
+        E801, E802 (no such backend), E804 (it writes nothing), and what its check finds."""
+        from neurocompile.backend import load_emitter
+
+        return load_emitter(backend).emit(self.mapping)
+
+    def save(self, path: str | Path, bundles: Sequence[Bundle] = ()) -> None:
+        """Write the build directory, with what backends emitted, atomically. Raises
+        ``CompileError`` (E701 to E705, E718)."""
         from neurocompile.store import write_build
 
         write_build(path, mapping=self.mapping, contract=self.contract, target=self.target,
-                    diagnostics=self.diagnostics)
+                    diagnostics=self.diagnostics, bundles=bundles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,11 +225,15 @@ def verify(build: Build, inputs: Any, *, steps: int | None = None,
 def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str | None = None,
              decode: str = "count", explain_samples: int = 8, backend: str = "simulator",
              progress: Progress | None = None) -> Evaluation:
-    """Accuracy and spike trains of the float against the quantized network."""
-    from neurocompile.backend import load_backend
+    """Accuracy and spike trains of the float against the quantized network.
+
+    A backend that cannot run layers on given spikes (``takes_teacher``) leaves that part to the
+    simulator, which has the same integers.
+    """
+    from neurocompile.backend import load_backend, runner
 
     loaded = as_dataset(data, build.inputs, steps, build.discrete.dt_s)
-    return _evaluate(build.quantized, loaded, load_backend(backend).run, output=output,
+    return _evaluate(build.quantized, loaded, runner(load_backend(backend)), output=output,
                      decode=decode, explain_samples=explain_samples, progress=progress)
 
 

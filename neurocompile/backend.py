@@ -1,13 +1,14 @@
 """What a backend is, and how one is found.
 
 A backend is an object named by an entry point of the group ``neurocompile.backends``. It runs
-quantized networks bit for bit as the integer reference does; ``verify`` compares them. Backends
-that emit files for hardware add to this protocol, see docs/architecture.md.
+quantized networks bit for bit as the integer reference does; ``verify`` compares them. One that
+also writes something to deploy is an :class:`Emitter`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,11 +25,23 @@ from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 GROUP = "neurocompile.backends"
 
 
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """What a backend writes for the user: files by name, the same bytes for the same network."""
+
+    backend: str
+    files: dict[str, bytes]
+
+
 @runtime_checkable
 class Backend(Protocol):
-    """``run`` must record exactly what ``probes`` asks for, [sample, chip step, neuron]."""
+    """``run`` must record exactly what ``probes`` asks for, [sample, chip step, neuron].
+
+    ``takes_teacher``: can ``run`` deliver given spikes in place of a population's own?
+    """
 
     name: str
+    takes_teacher: bool
 
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:
         """Everything this backend cannot do with the network; empty if it can run it."""
@@ -41,10 +54,20 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class Emitter(Backend, Protocol):
+    """A backend that also writes something to deploy."""
+
+    def emit(self, mapping: CoreMapping) -> Bundle:
+        """The files to deploy. Raises ``CompileError`` with what ``check`` finds."""
+        ...
+
+
 class ReferenceBackend:
     """The integer reference, built in: what the others are compared with."""
 
     name = "reference"
+    takes_teacher = True
 
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:  # noqa: ARG002
         return []
@@ -78,6 +101,31 @@ def load_backend(name: str) -> Backend:
         raise fail("E802", name, "this entry point is no backend", got=type(backend).__name__,
                    hint=f"report it to the authors of {_distribution(points[0])}")
     return backend
+
+
+def load_emitter(name: str) -> Emitter:
+    """As :func:`load_backend`, for one that writes something to deploy. Raises ``CompileError``:
+    E804 (it does not), E801, E802."""
+    backend = load_backend(name)
+    if not isinstance(backend, Emitter):
+        raise fail("E804", name, "this backend runs networks and writes nothing to deploy",
+                   hint=f"compile without it; `simulate` and `verify` take {name}")
+    return backend
+
+
+def runner(backend: Backend) -> Callable[..., IntegerRun]:
+    """``backend.run``; where it takes no teacher, the simulator's for runs with one."""
+    if backend.takes_teacher:
+        return backend.run
+    other = load_backend("simulator").run
+
+    def run(network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+            teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
+            progress: Progress | None = None) -> IntegerRun:
+        chosen = backend.run if teacher is None else other
+        return chosen(network, encoded, probes, teacher=teacher, progress=progress)
+
+    return run
 
 
 def _distribution(point: EntryPoint) -> str:

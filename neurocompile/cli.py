@@ -17,6 +17,7 @@ from rich.console import Console
 
 from neurocompile import __version__
 from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics, fail
+from neurocompile_backends.lava.cli import app as lava_app
 
 if TYPE_CHECKING:
     from neurocompile.data import Dataset
@@ -32,6 +33,7 @@ app.add_typer(targets_app, name="targets")
 contract_app = typer.Typer(help="The discretization contracts of training tools.",
                            invoke_without_command=True)
 app.add_typer(contract_app, name="contract")
+app.add_typer(lava_app, name="lava")
 
 
 def _console(stream: TextIO, stderr: bool) -> Console:
@@ -83,6 +85,10 @@ AcceptBounds = Annotated[bool, typer.Option(
 Threshold = Annotated[list[str] | None, typer.Option(
     "--threshold", metavar="POP=N",
     help="Threshold register of a population; may be repeated.")]
+
+Emit = Annotated[list[str] | None, typer.Option(
+    "--backend", "-b", metavar="NAME",
+    help="Also what NAME writes to deploy the network (lava); may be repeated.")]
 
 
 @contextmanager
@@ -278,20 +284,23 @@ def convert_(
 def check(model: Model, target: Target, contract: ContractOption = None, dt: Dt = None,
           input_mode: InputMode = None, input_max: InputMax = None,
           weight_bits: WeightBits = 8, threshold: Threshold = None, max_steps: MaxSteps = None,
-          accept_bounds: AcceptBounds = False, as_json: Json = False) -> None:
+          accept_bounds: AcceptBounds = False, backend: Emit = None,
+          as_json: Json = False) -> None:
     """Every violation of MODEL on the target at once."""
     with reporting(as_json):
         from neurocompile import flow
         from neurocompile.api import load_with_notes
+        from neurocompile.backend import load_emitter
         from neurocompile.report.tables import plain, show_diagnostics
         from neurocompile.targets import load_target
 
+        backends = [load_emitter(name) for name in backend or ()]
         spec = load_target(target)
         agreed = _contract(contract, dt, input_mode, input_max)
         network, notes = load_with_notes(model)
         options = flow.Options(weight_bits, thresholds=_thresholds(threshold),
                                max_steps=max_steps, accept_bounds=accept_bounds)
-        found = (*notes, *flow.check(network, agreed, spec, options))
+        found = (*notes, *flow.check(network, agreed, spec, options, backends))
         if any(d.is_error for d in found):
             raise CompileError(found)
         _emit({"diagnostics": [d.to_dict() for d in found]}, as_json,
@@ -335,10 +344,11 @@ def compile_(model: Model, target: Target,
              max_steps: MaxSteps = None, accept_bounds: AcceptBounds = False,
              neurons_per_core: Annotated[int | None, typer.Option(
                  metavar="N", help="Put at most N neurons on a core.")] = None,
-             as_json: Json = False) -> None:
+             backend: Emit = None, as_json: Json = False) -> None:
     """Compile MODEL for a target into the directory BUILD."""
     with reporting(as_json):
         from neurocompile import api, facts, flow
+        from neurocompile.backend import load_emitter
         from neurocompile.fixedpoint import Rounding
         from neurocompile.report import tables
         from neurocompile.targets import load_target
@@ -346,6 +356,7 @@ def compile_(model: Model, target: Target,
         if decay_rounding not in ("nearest", "floor"):
             raise fail("E207", "--decay-rounding", "there is no such rounding",
                        got=decay_rounding, limit="nearest or floor")
+        emitters = [load_emitter(name) for name in dict.fromkeys(backend or ())]
         spec = load_target(target)
         agreed = _contract(contract, dt, input_mode, input_max)
         network, notes = api.load_with_notes(model)
@@ -354,10 +365,18 @@ def compile_(model: Model, target: Target,
         options = flow.Options(weight_bits, Rounding(decay_rounding), _thresholds(threshold),
                                max_steps, accept_bounds, neurons_per_core)
         build = api.compile(network, spec, contract=agreed, calibrate=data, options=options)
-        build = replace(build, diagnostics=(*notes, *build.diagnostics))
-        build.save(output)
+        said = [d for emitter in emitters for d in emitter.check(build.mapping)]
+        build = replace(build, diagnostics=(*notes, *build.diagnostics, *said))
+        bundles = [emitter.emit(build.mapping) for emitter in emitters]
+        build.save(output, bundles)
         known = facts.build_facts(build)
-        _emit({**known, "path": str(output)}, as_json, lambda: tables.show_build(out, known))
+        written = {b.backend: {"path": str(output / b.backend), "files": sorted(b.files)}
+                   for b in bundles}
+        _emit({**known, "path": str(output), "bundles": written}, as_json,
+              lambda: tables.show_build(out, known))
+        if not as_json:
+            for b in written.values():
+                out.print(tables.plain(f"{b['path']}: {', '.join(b['files'])}"), soft_wrap=True)
         if not as_json:
             tables.show_diagnostics(err, build.diagnostics)
 

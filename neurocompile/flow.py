@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
+from neurocompile.backend import Backend
 from neurocompile.data import Dataset
 from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics
 from neurocompile.fixedpoint import Rounding
@@ -70,9 +71,10 @@ def lower(network: Network, contract: Contract, target: TargetSpec, options: Opt
     return mapping, (*notes, *more)
 
 
-def check(network: Network, contract: Contract, target: TargetSpec,
-          options: Options) -> tuple[Diagnostic, ...]:
-    """Everything that stands between a network and a target, from all phases at once.
+def check(network: Network, contract: Contract, target: TargetSpec, options: Options,
+          backends: Sequence[Backend] = ()) -> tuple[Diagnostic, ...]:
+    """Everything that stands between a network and a target, from all phases at once, and what
+    each of ``backends`` cannot do with it.
 
     A phase that fails hides what later ones would find. So the flow is tried again with what was
     refused replaced by something possible, see :func:`_relaxed`.
@@ -80,7 +82,7 @@ def check(network: Network, contract: Contract, target: TargetSpec,
     found = Diagnostics()
     for relaxed in _relaxed(contract, network, target):
         try:
-            _, notes = lower(network, relaxed, target, options)
+            mapping, notes = lower(network, relaxed, target, options)
         except CompileError as error:
             # Without a dt, time constants were compared with a placeholder. Notes on a contract
             # that is not the user's would mislead.
@@ -90,6 +92,8 @@ def check(network: Network, contract: Contract, target: TargetSpec,
             continue
         if relaxed is contract:
             found.extend(notes)
+        for backend in backends:
+            found.extend(d for d in backend.check(mapping) if d.is_error or relaxed is contract)
         break
     return tuple(found)
 

@@ -5,6 +5,7 @@
     arrays-<12 hex>.npz            the arrays, each once
     contract-<12 hex>.toml         the discretization contract
     NAME-<12 hex>.EXT              whatever else the compilation wrote
+    BACKEND/                       what a backend wrote to deploy (neurocompile.bundles)
 
 Content files carry a digest of their content in their name, so a new build never overwrites a
 file of the old one: it adds its own, then replaces ``manifest.json`` (the moment the new build
@@ -20,13 +21,16 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import neurocompile
+from neurocompile.backend import Bundle
+from neurocompile.bundles import NAME as BUNDLE_NAME
+from neurocompile.bundles import Placement, changes, check_place, is_part
 from neurocompile.contract import contract_to_toml
 from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics, fail
 from neurocompile.ir.base import Array, digest, from_document, to_document
@@ -38,7 +42,7 @@ from neurocompile.ir.target import TargetSpec
 from neurocompile.npz import NpzError, NpzReader, write_npz
 
 FORMAT = "neurocompile-build"
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST = "manifest.json"
 DEFAULT_LIMIT_BYTES = 8 << 30
 MAX_MANIFEST_BYTES = 16 << 20
@@ -61,6 +65,7 @@ CODES: dict[str, tuple[str, str]] = {
     "E714": ("the phases of the build are damaged", "compile again"),
     "E715": ("a phase is not the one the manifest names", "compile again"),
     "E716": ("a file of the build cannot be read", "check permissions"),
+    "E718": ("a bundle holds what was not written there", "move it away, or compile elsewhere"),
 }
 """What each code of this module means, and what to do."""
 
@@ -85,31 +90,40 @@ class StoredBuild:
 
 def write_build(path: str | Path, *, mapping: CoreMapping | QuantizedNetwork, contract: Contract,
                 target: TargetSpec, diagnostics: Iterable[Diagnostic] = (),
-                extra_files: Mapping[str, bytes] | None = None) -> None:
-    """Write a build directory atomically; an existing build there is replaced.
+                extra_files: Mapping[str, bytes] | None = None,
+                bundles: Sequence[Bundle] = ()) -> None:
+    """Write a build directory atomically; an existing build there is replaced, with its bundles.
 
     ``mapping``: the last phase reached (the earlier ones are part of it). Same arguments, same
     bytes. Raises E701 to E703 where the path is not free or a build, E704 where writing fails
-    (the old build stays), E705 for a bad name in ``extra_files``.
+    (the old build stays), E705 for a bad name in ``extra_files``, E718 where a bundle there was
+    changed by somebody else.
     """
     folder, extra = Path(path), dict(extra_files or {})
     _check_names(extra)
     contents = _contents(mapping, contract, target, extra)
-    old = _check_place(folder)
+    old, old_bundles = _check_place(folder)
+    check_place(folder, [*old_bundles, *(bundle.backend for bundle in bundles)])
+    placement = Placement(folder, old_bundles, bundles)
     created = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         files = {name: _place(folder, name, write) for name, write in contents.items()}
         manifest = _manifest(files, mapping, contract, target, diagnostics)
+        manifest["bundles"] = placement.stage(manifest["phases"]["quantized"])
+        placement.swap()
         _commit(folder, manifest)
     except OSError as error:
+        placement.undo()
         _clean(folder, created)
         raise fail("E704", str(path), "the build cannot be written", got=_reason(error),
                    hint="check space and permissions; an earlier build there is unchanged"
                    ) from error
     except BaseException:
+        placement.undo()
         _clean(folder, created)
         raise
+    placement.finish()
     _remove(folder, old - {entry["name"] for entry in files.values()})
 
 
@@ -166,10 +180,10 @@ def _write_all(file: IO[bytes], data: bytes) -> None:
     file.write(data)
 
 
-def _check_place(folder: Path) -> set[str]:
-    """May a build be written here? Returns the content files of the build that is there."""
+def _check_place(folder: Path) -> tuple[set[str], set[str]]:
+    """May a build be written here? Returns the content files and the bundles that are there."""
     if not (folder.exists() or folder.is_symlink()):
-        return set()
+        return set(), set()
     if not folder.is_dir():
         raise fail("E701", str(folder), "is not a directory", hint="choose another path")
     try:
@@ -178,7 +192,7 @@ def _check_place(folder: Path) -> set[str]:
         raise fail("E704", str(folder), "the directory cannot be read", got=_reason(error)
                    ) from error
     if not entries:
-        return set()
+        return set(), set()
     if os.path.lexists(folder / MANIFEST):
         return _names_of_old(folder)
     foreign = [entry.name for entry in entries if not _is_leftover(entry)]
@@ -186,25 +200,32 @@ def _check_place(folder: Path) -> set[str]:
         raise fail("E702", str(folder), "is not empty and holds no build",
                    got=", ".join(ascii(name) for name in foreign[:5]),
                    hint="choose an empty or new directory")
-    return set()
+    return set(), {entry.name for entry in entries if _is_left_bundle(entry)}
 
 
-def _names_of_old(folder: Path) -> set[str]:
-    """Content files of an existing build, as far as its manifest can be believed."""
+def _names_of_old(folder: Path) -> tuple[set[str], set[str]]:
+    """Content files and bundles of an existing build, as far as its manifest can be believed."""
     try:
         manifest = _read_manifest(folder)
     except CompileError as error:
         if any(item.code == "E708" for item in error.diagnostics):
-            return set()  # a build of another version: replaced, its files stay
+            return set(), set()  # a build of another version: replaced, its files stay
         if any(item.code == "E703" for item in error.diagnostics):
             raise
         raise fail("E702", str(folder), "holds a manifest that is not one of ours",
                    hint="choose an empty or new directory") from error
-    return {entry["name"] for entry in manifest["files"].values()}
+    return {entry["name"] for entry in manifest["files"].values()}, set(manifest["bundles"])
+
+
+def _is_left_bundle(entry: Path) -> bool:
+    """A whole bundle, put in its place just before a first compilation was interrupted."""
+    return bool(BUNDLE_NAME.fullmatch(entry.name)) and entry.is_dir() and not changes(entry)
 
 
 def _is_leftover(entry: Path) -> bool:
     """Is this what an interrupted first compilation leaves? Its own digest is in its name."""
+    if is_part(entry) or _is_left_bundle(entry):
+        return True
     if entry.is_symlink() or not entry.is_file():
         return False
     if _PART.fullmatch(entry.name):
@@ -303,7 +324,7 @@ def _remove(folder: Path, names: Iterable[str]) -> None:
         stale = {*(folder / name for name in names),
                  *(entry for entry in folder.iterdir() if _PART.fullmatch(entry.name))}
         for entry in sorted(stale):
-            if _is_leftover(entry):
+            if entry.is_file() and _is_leftover(entry):
                 entry.unlink(missing_ok=True)
 
 
@@ -347,6 +368,9 @@ def _check_manifest(manifest: dict[str, Any], subject: str) -> None:
     if not isinstance(listed, list) or not all(
             _is_texts(item) and set(item) == keys for item in listed):
         diagnostics.add("E707", subject, "has no list of diagnostics")
+    bundles = manifest.get("bundles")
+    if not _is_texts(bundles) or not all(BUNDLE_NAME.fullmatch(name) for name in bundles or ()):
+        diagnostics.add("E707", subject, "does not say what bundles there are")
     files = manifest.get("files")
     if not isinstance(files, dict) or not set(_OWN_FILES) <= set(files):
         diagnostics.add("E707", subject, "does not name the files of a build",

@@ -14,6 +14,7 @@ MODULES = (
     "neurocompile.data",
     "neurocompile.store",
     "neurocompile.verification.codes",
+    "neurocompile_backends.lava.codes",
 )
 """The modules with a table ``CODES``: code -> (title, what it means or what to do)."""
 

@@ -22,5 +22,6 @@ CODES: dict[str, tuple[str, str]] = {
     "E801": ("no such backend", "No installed package provides it."),
     "E802": ("backend does not load", "Its distribution is named."),
     "E803": ("nothing to compare", "A comparison needs two different backends."),
+    "E804": ("nothing to deploy", "The backend runs networks and writes no files for the user."),
     "E901": ("out of memory", "The machine has too little memory for what was asked."),
 }

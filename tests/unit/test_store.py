@@ -68,7 +68,7 @@ def test_a_build_holds_nothing_of_time_or_place(tmp_path: Path) -> None:
     files = snapshot(tmp_path / "b")
     assert not any(str(tmp_path).encode() in data for data in files.values())
     assert sorted(json.loads(files["manifest.json"])) == [
-        "diagnostics", "files", "format", "neurocompile", "phases", "schema", "target"]
+        "bundles", "diagnostics", "files", "format", "neurocompile", "phases", "schema", "target"]
 
 
 def test_the_manifest_names_every_file_and_phase(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ class SimulatorBackend:
     """Runs every legal QuantizedNetwork; Numba is loaded at the first run."""
 
     name = "simulator"
+    takes_teacher = True
 
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:  # noqa: ARG002
         return []
