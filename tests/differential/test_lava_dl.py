@@ -139,3 +139,30 @@ def test_mnist_counts_of_10000_images_are_the_recorded_ones(
     ours = counts(build(folder / "mnist_784_128_64_10.net", target, compare), images, n_steps)
     assert np.array_equal(ours, recorded)
     assert int((ours.argmax(axis=1) == labels).sum()) == correct
+
+
+# --- by Lava itself -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["loihi1", "loihi2"])
+def test_the_first_25_images_by_lava_are_right_as_on_the_board(
+        folder: Path, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8],
+        target: str) -> None:
+    made = build(folder / "mnist_784_128_64_10.net", target)
+    x = np.pad(spikes(images[:25], 20), ((0, 0), (0, 3), (0, 0)))
+    [report] = nc.verify(made, x, backends=("simulator", "lava"))
+    assert report.passed, report.first_divergence
+    assert report.n_samples == 25
+    ours = nc.simulate(made, x, backend="lava").outputs["output"].astype(np.int64).sum(axis=1)
+    with np.load(folder / "mnist_int_counts_10k.npz") as file:
+        assert np.array_equal(ours, file["T20"][:25])
+    assert ours.argmax(axis=1).tolist() == labels[:25].tolist()
+
+
+def test_oxford_by_lava_equals_the_simulator_in_every_state_of_2000_steps(folder: Path) -> None:
+    """With the comparison that Lava makes: 3,014 bits from the recording, as the simulator."""
+    x = oxford_raster(np.load(folder / "oxford_input.npy"), 2000)
+    [report] = nc.verify(build(folder / "oxford_network.net", "loihi1"), x[None],
+                         backends=("simulator", "lava"))
+    assert report.passed, report.first_divergence
+    assert sum(int(c.reason.split()[2]) for c in report.checks) == 3 * 2000 * (256 + 200)
