@@ -159,11 +159,12 @@ def _projection(draw: st.DrawFn, rng: Rng, source: QuantizedPopulation,
     weight = rng.integers(0, top + 1, transform.weight.shape)
     if mode == "mixed":
         weight = weight * rng.choice([-1, 1], weight.shape)
+        weight = np.where(rng.random(weight.shape) < 0.05, -top - 1, weight)
     if mode == "inhibitory":
         weight = -weight
     shift = 8 - bits + (mode == "mixed")
     payload = max((max(i.high, -i.low) for i in inputs if i.name == source.name), default=1)
-    reach = (top << shift) * payload * source.n
+    reach = ((top + 1) << shift) * payload * source.n
     largest = min(7, (SUM_MAX // reach).bit_length() - 1)
     delays = _delays(draw, rng, source, target)
     # What Lava's own Conv takes: no exponent, no delay.
