@@ -1,7 +1,8 @@
 """neurocompile: compile trained spiking neural networks to chips.
 
 The Python API is a few calls, loaded on first use so that ``import neurocompile`` stays light:
-``load``, ``compile``, ``simulate``, ``verify``, ``evaluate``, and the classes they return.
+``load``, ``convert``, ``compile``, ``simulate``, ``verify``, ``evaluate``, and the classes they
+return.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from neurocompile.api import (
         Build,
         compile,
+        convert,
         evaluate,
         load,
         load_build,
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
     )
     from neurocompile.diagnostics import CompileError, Diagnostic
 
-__all__ = ["Build", "CompileError", "Diagnostic", "__version__", "compile", "evaluate", "load",
-           "load_build", "load_contract", "load_data", "load_target", "simulate", "verify"]
+__all__ = ["Build", "CompileError", "Diagnostic", "__version__", "compile", "convert", "evaluate",
+           "load", "load_build", "load_contract", "load_data", "load_target", "simulate", "verify"]
 
 
 def __getattr__(name: str) -> Any:

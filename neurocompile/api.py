@@ -1,11 +1,11 @@
-"""The Python API: ``load``, ``compile``, ``simulate``, ``verify``, ``evaluate``."""
+"""The Python API: ``load``, ``convert``, ``compile``, ``simulate``, ``verify``, ``evaluate``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     import nir
 
     from neurocompile.backend import Bundle
+    from neurocompile.frontends.lava_dl.convert import Conversion
 
 Progress = Callable[[int], None]
 
-__all__ = ["Build", "Run", "compile", "evaluate", "load", "load_build", "load_contract",
-           "load_data", "load_target", "simulate", "verify"]
+__all__ = ["Build", "Run", "compile", "convert", "evaluate", "load", "load_build",
+           "load_contract", "load_data", "load_target", "simulate", "verify"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +160,18 @@ def load_data(path: str | Path, network: Network | Build, *, steps: int | None =
     """Read a data file for the inputs of a network. Raises ``CompileError`` (E6xx)."""
     return _load_data(path, inputs=network.inputs, steps=steps, encode=encode, dt_s=dt_s,
                       seed=seed)
+
+
+def convert(source: str | Path, *, compare: Literal["gt", "ge"] | None = None,
+            dt_s: float | None = None, input_shape: tuple[int, ...] | None = None,
+            average: bool = True) -> Conversion:
+    """Convert a lava-dl ``.net`` file: its ``graph`` and ``contract`` compile to exactly the
+    integers of the file. Arguments: see ``frontends.lava_dl.convert.convert``. Raises
+    ``CompileError`` (E1xx)."""
+    from neurocompile.frontends.lava_dl.convert import convert as _convert
+
+    return _convert(source, compare=compare, dt_s=dt_s, input_shape=input_shape,
+                    average=average)
 
 
 def compile(

@@ -186,7 +186,7 @@ def _is_build(path: Path) -> bool:
     return path.is_dir()
 
 
-def _check_writable(path: Path, *sources: Path) -> None:
+def _check_writable(path: Path, *sources: Path, example: str = "run.npz") -> None:
     """Before a long run, not after it: is there a place for its file that nothing else has?"""
     place = path.resolve()
     if any(place == source.resolve() or source.resolve() in place.parents for source in sources):
@@ -194,10 +194,10 @@ def _check_writable(path: Path, *sources: Path) -> None:
                    hint="choose another place with -o")
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise fail("E625", str(path), "cannot be written", got="not a regular file",
-                   hint="name a file, for example run.npz")
+                   hint=f"name a file, for example {example}")
     if path.is_dir():
         raise fail("E625", str(path), "cannot be written", got="a directory",
-                   hint="name a file, for example run.npz")
+                   hint=f"name a file, for example {example}")
     if not path.parent.is_dir():
         raise fail("E625", str(path), "cannot be written",
                    got=f"{path.parent} is not a directory", hint="name a file in an existing one")
@@ -232,6 +232,52 @@ def demo(target: Target = "loihi1", as_json: Json = False) -> None:
 
         if not run_demo(target, as_json, out, progress):
             raise typer.Exit(1)
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.split(",")
+    if all(part.strip().isdecimal() and len(part) < 10 for part in parts):
+        return tuple(int(part) for part in parts)
+    raise fail("E208", "--input-shape", "is not a shape of inputs", got=text,
+               limit="C,H,W or N, each at least 1", hint="for example --input-shape 2,34,34")
+
+
+@app.command("convert")
+def convert_(
+        source: Annotated[Path, typer.Argument(
+            metavar="MODEL.net", help="A file that lava-dl's export_hdf5 wrote.")],
+        output: Annotated[Path, typer.Option(
+            "--output", "-o", metavar="MODEL.nir",
+            help="The file to write; its contract goes beside it, as .toml.")],
+        compare: Annotated[str | None, typer.Option(
+            metavar="HOW", help="Spike at v > threshold (gt, as Lava and Loihi do) or at >= (ge). "
+            "gt if not stated.")] = None,
+        dt: Annotated[float | None, typer.Option(
+            "--dt", metavar="SECONDS", help="Length of a step. 1e-3 if not stated.")] = None,
+        input_shape: Annotated[str | None, typer.Option(
+            metavar="C,H,W", help="Shape of the input, where the file does not say it.")] = None,
+        average: Annotated[bool, typer.Option(
+            "--average/--no-average", help="An average layer as sums, or left out.")] = True,
+        as_json: Json = False) -> None:
+    """A lava-dl network as MODEL.nir and MODEL.toml, integers exact."""
+    with reporting(as_json):
+        from neurocompile.frontends.lava_dl.convert import contract_path, convert
+        from neurocompile.report import tables
+
+        for path in (output, contract_path(output)):
+            _check_writable(path, source, example="model.nir")
+        made = convert(source, compare=compare, dt_s=dt,  # type: ignore[arg-type]
+                       input_shape=_shape(input_shape), average=average)
+        beside = made.save(output)
+        known = {
+            "path": str(output), "contract": str(beside),
+            "layers": [{"name": n, "type": t, "shape": list(s)} for n, t, s in made.layers],
+            "diagnostics": [d.to_dict() for d in made.diagnostics]}
+        _emit(known, as_json, lambda: tables.show_conversion(out, known))
+        if not as_json:
+            tables.show_diagnostics(err, made.diagnostics)
 
 
 @app.command()

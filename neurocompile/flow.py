@@ -104,7 +104,8 @@ def _relaxed(contract: Contract, network: Network, target: TargetSpec) -> Iterat
     yield contract
     assumed = _assume(contract)
     yield assumed
-    exact = replace(assumed, integrator="exact")
+    # Other decays are no integers: the scale of the contract does not hold for them.
+    exact = replace(assumed, integrator="exact", integer_scale=None)
     yield exact
     mode = _first_mode(target)
     bindings = {port.name: contract.binding(port.name) or InputBinding(mode, maximum=1.0)
@@ -123,7 +124,8 @@ def _assume(contract: Contract) -> Contract:
     """The contract with every open choice set to its first option; inputs stay open."""
     values: dict[str, Any] = {}
     for f in fields(contract):
-        if f.name != "inputs" and getattr(contract, f.name) is None:
+        # A scale that is not stated is searched: nothing is open there.
+        if f.name not in ("inputs", "integer_scale") and getattr(contract, f.name) is None:
             choices = options_of(f.name)
             values[f.name] = choices[0] if choices else 1
     if contract.dt_s is None:

@@ -39,7 +39,7 @@ def write_nir_data(path: str | Path, outputs: Mapping[str, Array], *, dt_s: floa
             flat = flat.astype(bool)
         nodes[name] = nir.NIRNodeData({observable: nir.TimeGriddedData(flat, dt_s)})
     data = nir.NIRGraphData(nodes)
-    _write_whole(Path(path), lambda part: nir.write_data(str(part), data))
+    write_whole(Path(path), lambda part: nir.write_data(str(part), data))
 
 
 def write_raster(path: str | Path, raster: Raster) -> None:
@@ -59,7 +59,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Array]) -> None:
         with part.open("wb") as file:
             write_npz(file, arrays)
 
-    _write_whole(Path(path), write)
+    write_whole(Path(path), write)
 
 
 def read_raster(path: str | Path, *, limit_bytes: int = 8 << 30) -> Raster:
@@ -82,7 +82,7 @@ def read_raster(path: str | Path, *, limit_bytes: int = 8 << 30) -> Raster:
         raise fail("E626", subject, "is not a raster", got=reason(error)) from error
 
 
-def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write beside ``path`` and rename, so that an old file stays whole until then."""
     if path.exists() and not path.is_file():  # a rename would put a file in a device's place
         raise fail("E625", str(path), "cannot be written", got="not a regular file",

@@ -56,6 +56,21 @@ CODES: dict[str, tuple[str, str]] = {
     "E128": ("array never written",
              "The file declares an array but holds no data for it."),
     "E129": ("damaged part", "A part of the file cannot be decoded."),
+    "E130": ("not a lava-dl network",
+             "The file has no group `layer`, or its layers are not numbered from 0."),
+    "E131": ("layer not supported", "`convert` takes input, dense, dense_rec, conv, pool, flatten "
+             "and average layers with real weights."),
+    "E132": ("neuron not supported", "`convert` takes current-based LIF neurons (CUBA, LOIHI) with "
+             "binary spikes and without a refractory time."),
+    "E133": ("weights without an 8-bit form",
+             "Weights of lava-dl are whole numbers in 8 bits and a sign, times a power of two."),
+    "E134": ("layer does not fit",
+             "A layer contradicts what reaches it, or what it says of itself."),
+    "E135": ("conversion not defined", "slayer and netx do different things with it, or lava-dl "
+             "something that no network here can say."),
+    "E136": ("shape of the input unknown", "The file begins with a layer that has no fixed size."),
+    "I130": ("choice of convert", "The file does not state it, and the contract must."),
+    "I131": ("averages as sums", "The read-out adds up spikes; dividing is left to the reader."),
     "E140": ("inconsistent network",
              "The network breaks an invariant of the IR; a defect of the front end."),
     "W101": ("shapes differ by singleton axes",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 
 from neurocompile.diagnostics import Diagnostics
 from neurocompile.frontends.part import Refused
 from neurocompile.frontends.raw import Budget, RawNode, shown
 from neurocompile.ir.base import Array, FloatArray, Shape, n_elements
+
+_T = TypeVar("_T")
 
 
 class Fields:
@@ -27,6 +32,14 @@ class Fields:
         """Record an error about this node."""
         self.failed = True
         self._diagnostics.add(code, shown(self.name), message, got=got, limit=limit, hint=hint)
+
+    def sound(self, read: Callable[[], _T]) -> tuple[_T, bool]:
+        """What ``read`` returns, and whether it found nothing wrong, whatever was before."""
+        before, self.failed = self.failed, False
+        value = read()
+        sound = not self.failed
+        self.failed = before or self.failed
+        return value, sound
 
     def shape_error(self, key: str, got: Shape, limit: str) -> None:
         if key in self.raw.fields:

@@ -81,6 +81,10 @@ class Contract(Node):
     feedback: Literal["exact", "late"] | None = None
     """A loop over several populations that a chip's step per connection makes longer than the
     float network: ``exact`` refuses it, ``late`` accepts the extra steps and reports them."""
+    integer_scale: int | None = None
+    """How many units of the chip's membrane one float unit is, for networks trained in integers.
+    Where it is stated, no weight, decay, bias or threshold may be rounded: compiling is exact or
+    refused. Where it is not, each population's scale is searched."""
     inputs: dict[str, InputBinding] = field(default_factory=dict)
     """How each input reaches the chip; key ``*`` holds for every input not named."""
 

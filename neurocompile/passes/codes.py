@@ -61,6 +61,8 @@ CODES: dict[str, tuple[str, str]] = {
     "W409": ("decay far off", "The decay register cannot hold a decay closely."),
     "E415": ("weights all zero", "A projection's weights are too small for the scale of its "
              "target: all of them round to zero."),
+    "E416": ("not an integer at the stated scale", "The contract states integer_scale, so nothing "
+             "may be rounded, and the target's formats cannot hold a value as it is."),
     "W410": ("weights far off", "A projection's integer weights are far from its float ones."),
     "E410": ("format not on this target", "The target has no weights of this width, or no such "
              "exponent."),

@@ -41,6 +41,7 @@ Float64 = npt.NDArray[np.float64]
 _COARSE = 0.1  # relative error from which a decay or a projection's weights are worth a warning
 _SAMPLED_WEIGHTS = 1 << 19  # weights looked at for each candidate
 _MAX_UNFOLDED = 1 << 24
+_EXACT = 1e-9  # of the RMS of what is compared; see _require_integers
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,8 @@ class _PopulationQuantizer:
         self.bias = self._bias()
         self.incoming = [q for q in scheduled.projections if q.target == p.name]
         self.driven = [h for h in scheduled.host_drives if h.target == p.name]
+        # Relays and encoders are the compiler's own: their scale is not part of the network.
+        self.stated = scheduled.discrete.contract.integer_scale if p.origin == "network" else None
 
     def run(self) -> QuantizedPopulation | None:
         """The population, or None after an error was noted."""
@@ -186,15 +189,36 @@ class _PopulationQuantizer:
         rows = [self._incoming(q, t) for q, t in zip(self.incoming, normalized, strict=True)
                 if t is not None]
         choice = self._scale(rows, span, registers)
-        fixed = self.options.thresholds.get(self.p.name) if self.spiking else None
-        unit = choice.search() if fixed is None else choice.unit(fixed)
+        unit = self._unit(choice, span)
         if unit is None:
             return None
         for q, row in zip(self.incoming, rows, strict=True):
             self._quantize_projection(q, row, unit)
         scale = unit / span
         self._drive(scale)
-        return self._assemble(registers, choice, scale)
+        population = self._assemble(registers, choice, scale)
+        if self.stated is not None:
+            self._require_integers(choice)
+        return population
+
+    def _unit(self, choice: Scale, span: Float64) -> float | None:
+        """Integer units of a span: stated, set by a threshold, or searched."""
+        fixed = self.options.thresholds.get(self.p.name) if self.spiking else None
+        if self.stated is None:
+            return choice.search() if fixed is None else choice.unit(fixed)
+        unit = float(self.stated * span[0]) if len(span) else float(self.stated)
+        if np.any(span != span[:1]):
+            self.found.add("E416", self.p.name, "its neurons have different thresholds, and a "
+                           "population has one register",
+                           got=f"{span.min():g} to {span.max():g}",
+                           hint="split the population by threshold")
+            return None
+        if fixed is not None and choice.unit(fixed) != unit:
+            self.found.add("E407", self.p.name, "the threshold contradicts the contract's "
+                           "integer_scale", got=fixed,
+                           limit=f"{(unit - choice.margin) / choice.step:g}",
+                           hint="state one of them")
+        return unit
 
     # --- float side ---------------------------------------------------------------------------
 
@@ -275,7 +299,9 @@ class _PopulationQuantizer:
     def _note_decay(self, quantity: str, wanted: FloatArray, got: FloatArray) -> None:
         coarse = np.flatnonzero(np.abs(got - wanted) > _COARSE * wanted)
         if len(coarse):
-            worst = coarse[np.argmax(np.abs(got - wanted)[coarse] / wanted[coarse])]
+            # A decay of 0 is missed by more than any other.
+            relative = np.abs(got - wanted)[coarse] / np.maximum(wanted[coarse], 1e-300)
+            worst = coarse[np.argmax(relative)]
             self.found.add("W409", f"{self.p.name}[{worst}]",
                            f"a {quantity.replace('_', ' ')} is too slow or too fast for the "
                            "chip's register", got=f"{wanted[worst]:.2g} a step becomes "
@@ -284,11 +310,12 @@ class _PopulationQuantizer:
         self.errors.append(_error(self.p.name, quantity, wanted, got))
 
     def _incoming(self, q: ScheduledProjection, weights: Linear) -> Incoming:
-        grid = weight_grid(self.target, self.options.weight_bits, _is_signed(weights))
+        grid = weight_grid(self.target, self.options.weight_bits, _is_signed(weights),
+                           symmetric=self.stated is None)
         low, high = self._source_range(q)
         sample, busy = self._sampled(q, weights)
-        return Incoming(weights, grid, float(np.abs(weights.weight).max(initial=0.0)), low, high,
-                        sample, busy)
+        return Incoming(weights, grid, float(weights.weight.min(initial=0.0)),
+                        float(weights.weight.max(initial=0.0)), low, high, sample, busy)
 
     def _scale(self, incoming: list[Incoming], span: Float64,
                registers: tuple[IntArray, IntArray]) -> Scale:
@@ -343,13 +370,13 @@ class _PopulationQuantizer:
     def _quantize_projection(self, q: ScheduledProjection, row: Incoming, unit: float) -> None:
         t, grid = row.weights, row.grid
         exact, exponent, step = row.mantissas(unit, self.target.machine.input_shift)
-        clipped = int(np.count_nonzero(np.abs(exact) > grid.high))
+        clipped = int(np.count_nonzero((exact > grid.high) | (exact < grid.low)))
         if clipped:
             self.found.add("E403", q.name, "weights do not fit at the threshold that was set",
                            got=f"{clipped} weights above {grid.high} << {grid.exponent_max}",
                            limit=grid.high, hint="set a lower threshold")
         narrow = grid.high <= np.iinfo(np.int16).max  # not 16 bits without a sign
-        mantissa = np.clip(exact, -grid.high, grid.high).astype(np.int16 if narrow else np.int32)
+        mantissa = np.clip(exact, grid.low, grid.high).astype(np.int16 if narrow else np.int32)
         mode = "mixed" if grid.signed else (
             "inhibitory" if t.weight.size and float(t.weight.min()) < 0 else "excitatory")
         if not mantissa.any() and np.any(t.weight != 0):
@@ -369,6 +396,24 @@ class _PopulationQuantizer:
             q.name, q.source, q.target, t.with_weight(mantissa),
             FixedPoint(grid.bits, grid.signed, exponent),
             mode, q.source_delay, q.target_delay))  # type: ignore[arg-type]
+
+    def _require_integers(self, choice: Scale) -> None:
+        """E416 for everything of this population that was rounded.
+
+        Whole numbers in float64 differ by far more than the bound; the decays of a contract are
+        within some 1e-13 of theirs, because they come from dt / tau.
+        """
+        for e in self.errors:
+            if e.worst <= _EXACT:
+                continue
+            hint = f"another target ({self.target.name} was asked for), or leave integer_scale out"
+            if e.quantity == "threshold" and choice.margin:
+                hint = f"compare = \"{self.p.compare}\" is not on {self.target.name}: take a " \
+                       "target that has it, or the chip's comparison"
+            self.found.add("E416", e.subject, f"a {e.quantity.replace('_', ' ')} is not an integer "
+                           "of the target's format at the scale the contract states",
+                           got=f"off by up to {e.worst:.2g} of the RMS {e.quantity}", limit="exact",
+                           hint=hint)
 
     def _bias_registers(self, scale: Float64) -> tuple[IntArray, IntArray]:
         """The least exponent that holds each bias, and its mantissa."""

@@ -29,51 +29,67 @@ _UNSTATED_STEPS = 1024  # a run's length where bounds are accepted and none is s
 
 @dataclass(frozen=True)
 class Grid:
-    """The integers a weight may take: [-high, high] << exponent."""
+    """The integers a weight may take: [low, high] << exponent.
+
+    A search keeps to the symmetric part; integers that are stated may be -(high + 1) too.
+    """
 
     bits: int
     signed: bool
     exponent_min: int
     exponent_max: int
+    symmetric: bool = True
 
     @property
     def high(self) -> int:
         # One bit cannot hold both signs: such a format has room for 0 only.
         return (1 << (self.bits - 1)) - 1 if self.signed else (1 << self.bits) - 1
 
+    @property
+    def low(self) -> int:
+        return -self.high - int(self.signed and self.high > 0 and not self.symmetric)
 
-def weight_grid(target: TargetSpec, bits: int, signed: bool) -> Grid:
+
+def weight_grid(target: TargetSpec, bits: int, signed: bool, symmetric: bool = True) -> Grid:
     """Formats of a projection. On chips with left-aligned mantissas (Loihi: 8 bits, one more
     with sign) the low bits that a narrow mantissa lacks count as exponent."""
     s = target.synapse
     low_bits = max(0, s.aligned_bits - bits + int(signed)) if s.aligned_bits else 0
-    return Grid(bits, signed, s.exponent_min + low_bits, s.exponent_max + low_bits)
+    return Grid(bits, signed, s.exponent_min + low_bits, s.exponent_max + low_bits,
+                symmetric)
 
 
 @dataclass(frozen=True, eq=False)
 class Incoming:
     """A projection with its weights in spans: what a spike or payload unit adds to v / span.
 
-    ``low`` and ``high`` bound what its source sends, ``peak`` is the largest |weight|; ``sample``
-    are the weights looked at in the search and ``busy`` how active their sources are.
+    ``low`` and ``high`` bound what its source sends, ``least`` and ``most`` its weights (0
+    included); ``sample`` are the weights looked at in the search and ``busy`` how active their
+    sources are.
     """
 
     weights: Linear
     grid: Grid
-    peak: float
+    least: float
+    most: float
     low: Float64
     high: Float64
     sample: Float64
     busy: Float64
 
+    @property
+    def peak(self) -> float:
+        """The largest |weight|."""
+        return max(-self.least, self.most)
+
     def exponent(self, unit: float, input_shift: int) -> int:
-        """The least exponent with which the largest weight fits."""
-        top = self.peak * unit / (1 << input_shift)
-        exponent = self.grid.exponent_min
-        while np.rint(top / (1 << exponent)) > self.grid.high and exponent < (
-                self.grid.exponent_max):
-            exponent += 1
-        return exponent
+        """The least exponent with which the largest weights fit."""
+        for exponent in range(self.grid.exponent_min, self.grid.exponent_max):
+            step = (1 << (exponent + input_shift)) / unit
+            if np.rint(self.most / step) <= self.grid.high and (
+                    np.rint(self.least / step) >= self.grid.low):
+                return exponent
+        return self.grid.exponent_max
 
     def mantissas(self, unit: float, input_shift: int) -> tuple[Float64, int, float]:
         """Rounded weights before they are clipped, their exponent, and one step in spans."""
@@ -84,7 +100,7 @@ class Incoming:
     def loss(self, unit: float, input_shift: int) -> float:
         """Sum of squared rounding errors in spans, busy sources counting more."""
         step = (1 << (self.exponent(unit, input_shift) + input_shift)) / unit
-        kept = np.clip(np.rint(self.sample / step), -self.grid.high, self.grid.high)
+        kept = np.clip(np.rint(self.sample / step), self.grid.low, self.grid.high)
         wrong = self.sample - kept * step
         return float(np.sum(wrong * wrong * self.busy))
 
@@ -206,7 +222,7 @@ class Scale:
         low, high = np.zeros(len(self.bias)), np.zeros(len(self.bias))
         for i in self.incoming:
             mantissa, exponent, _ = i.mantissas(unit, m.input_shift)
-            kept = np.clip(mantissa, -i.grid.high, i.grid.high)
+            kept = np.clip(mantissa, i.grid.low, i.grid.high)
             least, most = linear_range(i.weights.with_weight(kept), i.low, i.high)
             low += least * (1 << exponent)
             high += most * (1 << exponent)

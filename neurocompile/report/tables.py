@@ -7,6 +7,7 @@ escaped before they reach the terminal.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -87,6 +88,16 @@ def _cell(value: Any) -> tuple[str, bool]:
     if isinstance(value, (list, tuple)):
         return "x".join(str(v) for v in value), False
     return str(value), False
+
+
+def show_conversion(console: Console, facts: Any) -> None:
+    """The layers, what was written, and the command that comes next."""
+    show_table(console, "layers", ("name", "type", "shape"),
+               [(f["name"], f["type"], "x".join(map(str, f["shape"]))) for f in facts["layers"]])
+    console.print(plain(f"wrote {facts['path']} and {facts['contract']}"), soft_wrap=True)
+    command = ["neurocompile", "compile", facts["path"], "--contract", facts["contract"],
+               "--target", "TARGET", "-o", "BUILD"]
+    console.print(plain(f"next: {shlex.join(command)}"), soft_wrap=True)
 
 
 def show_network(console: Console, facts: dict[str, Any]) -> None:

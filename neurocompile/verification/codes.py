@@ -6,6 +6,8 @@ CODES: dict[str, tuple[str, str]] = {
     "E205": ("no such input mode", "--input-mode names none of the modes."),
     "E206": ("malformed threshold", "--threshold is POP=N."),
     "E207": ("no such rounding", "--decay-rounding is nearest or floor."),
+    "E208": ("impossible option of convert",
+             "--compare is gt or ge, --dt a length, --input-shape a shape, and -o no .toml file."),
     "E631": ("values outside the compiled range", "Overflow was proved for another range."),
     "E632": ("no whole numbers", "An input of spikes or counts was given fractions."),
     "E633": ("input changes over a sample", "Bias registers are loaded once a sample."),

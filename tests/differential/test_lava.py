@@ -21,6 +21,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 from neurocompile.targets import load_target
+from neurocompile_backends.lava import emit as emitting
 from neurocompile_backends.lava import plan as planning
 from neurocompile_backends.lava.backend import backend
 from neurocompile_backends.lava.check import check
@@ -46,6 +47,27 @@ def test_lava_equals_simulator_and_reference_in_every_state(name: str, target: s
         assert {c.status for c in report.checks} == {"PASS"}
         assert len(report.checks) == 3 * sum(
             p.role != "source" for p in build.quantized.populations)
+
+
+def test_a_program_with_a_wrong_row_of_weights_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(c: planning.Connection) -> np.ndarray:
+        values = planning.weights(c)
+        if c.projection.name == "1->3":
+            values[7] += 2
+        return values
+
+    monkeypatch.setattr(emitting, "weights", wrong)
+    recorded = contracts.recording("mnist_mlp", 3)
+    build = nc.compile(recorded.network, "loihi1",
+                       contract=contracts.contract_of("mnist_mlp", recorded))
+    (report,) = nc.verify(build, recorded.x, backends=("simulator", "lava"))
+    assert not report.passed
+    first = report.first_divergence
+    assert first is not None
+    assert (first.population, first.neuron, first.quantity) == ("3", (7,), "u")
+    # So many of the 100 hidden neurons fired: weight_exp is 2, and u counts inputs << 6.
+    spikes, rest = divmod(first.candidate.u - first.reference.u, 2 << 2 << 6)
+    assert (rest, 1 <= spikes <= 100) == (0, True)
 
 
 @settings(max_examples=EXAMPLES)
@@ -95,7 +117,7 @@ def test_random_networks_reach_every_process_and_every_overflow() -> None:
     @given(integer_cases())
     def collect(case: IntegerCase) -> None:
         planned = planning.plan(case.network)
-        seen.update({c.process for c in planned.connections})
+        seen.update(c.process for c in planned.connections)
         seen["per neuron"] += any(n.per_neuron for n in planned.neurons)
         seen["islands"] += bool(planned.islands)
         seen["drives"] += bool(planned.drives)

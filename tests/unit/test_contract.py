@@ -116,10 +116,11 @@ bindings = st.builds(
 contracts = st.builds(
     Contract, dt_s=st.none() | positive, reset=st.sampled_from([None, "subtract"]),
     max_spikes_per_step=st.none() | st.integers(1, 2**31 - 1),
+    integer_scale=st.none() | st.integers(1, 2**31 - 1),
     inputs=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), bindings,
                            max_size=3),
     **{f.name: options(f.name) for f in dataclasses.fields(Contract)
-       if f.name not in ("dt_s", "reset", "max_spikes_per_step", "inputs")})
+       if f.name not in ("dt_s", "reset", "max_spikes_per_step", "integer_scale", "inputs")})
 
 
 @given(contract=contracts)

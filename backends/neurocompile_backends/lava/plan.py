@@ -31,11 +31,11 @@ ALIGNED_BITS = 8
 """Lava clips weights to 8 bits, and a sign where signs are mixed."""
 INT8_MAX = 127
 """Lava's Conv holds kernel size, stride, padding and dilation in int8."""
-DENSE_DELAYS = 1 << 16
-"""Up to so many synapses and delay slots, delays of a sparse projection are held as a matrix.
+DENSE_DELAYS = 1 << 18
+"""Synapses times delay slots up to which delays of a sparse projection are held as a matrix.
 
-Each step DelaySparse builds a sparse matrix for every delay, which takes about 0.3 ms each however
-small it is; DelayDense's ``np.where`` is faster until it has some ten thousand elements."""
+In each step DelaySparse builds a sparse matrix for every delay, which costs the same however small
+it is; DelayDense masks one array, which is faster until that array is large."""
 
 RESERVED = frozenset({
     *keyword.kwlist, *keyword.softkwlist, "adapter", "arrays", "biases", "build", "csr",

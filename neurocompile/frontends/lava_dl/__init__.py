@@ -1,0 +1,1 @@
+"""lava-dl: netx's ``.net`` files become NIR and a contract. See docs/lava-dl.md."""
