@@ -109,8 +109,22 @@ def files() -> list[str]:
 
 
 def recorded_again(file: str) -> dict[str, Arrays]:
-    """The cases of a file, from their stored networks and inputs through Lava once more."""
-    return {case: record(*case_of(arrays)) for case, arrays in archived(file).items()}
+    """The cases of a file, from their stored networks and inputs through Lava once more.
+
+    What was given is kept as it was stored: a field that networks get later prints another text,
+    but the old one is still read and means the same.
+    """
+    def again(arrays: Arrays) -> Arrays:
+        given = {key: values for key, values in arrays.items() if not is_state(key)}
+        return {**given, **{key: values for key, values in record(*case_of(arrays)).items()
+                            if is_state(key)}}
+
+    return {case: again(arrays) for case, arrays in archived(file).items()}
+
+
+def is_state(key: str) -> bool:
+    """Recorded, and not given."""
+    return key[0] in "suv" and key[1] in ":-"
 
 
 def flat(cases: dict[str, Arrays]) -> Arrays:

@@ -25,7 +25,7 @@ DRAWN = {"random": 2 * recordings.RANDOM_PER_TARGET, "integers": recordings.INTE
 
 def states(arrays: Arrays) -> Arrays:
     """What was recorded, without what was given."""
-    return {key: values for key, values in arrays.items() if key[0] in "suv" and key[1] in ":-"}
+    return {key: values for key, values in arrays.items() if recordings.is_state(key)}
 
 
 def test_the_archive_holds_every_network_and_all_random_cases() -> None:
