@@ -49,7 +49,8 @@ def test_lava_equals_simulator_and_reference_in_every_state(name: str, target: s
             p.role != "source" for p in build.quantized.populations)
 
 
-def test_a_program_with_a_wrong_row_of_weights_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_with_a_wrong_row_of_weights_is_found_out(
+        monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(c: planning.Connection) -> np.ndarray:
         values = planning.weights(c)
         if c.projection.name == "1->3":
