@@ -557,8 +557,9 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # names may hold what the locale cannot print
             stream.reconfigure(errors="backslashreplace")
     for name in ("SIGTERM", "SIGHUP"):  # so that what is under way is ended and cleaned up
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _ended)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores it
+            signal.signal(number, _ended)
     try:
         app()
     except BrokenPipeError:  # the reader of a pipe went away

@@ -322,6 +322,19 @@ def test_a_signal_ends_the_program_and_all_it_started(
     assert not (tmp_path / "run.npz").exists()
 
 
+def test_a_hang_up_that_is_ignored_does_not_end_it(digits: Path, tmp_path: Path) -> None:
+    """As under nohup."""
+    with subprocess.Popen(
+            ["bash", "-c", 'trap "" HUP; exec "$@"', "bash", interpreter(), digits, "--input",
+             digits.parent / "x.npz", "--output", tmp_path / "run.npz", "--progress",
+             "--samples", "20"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "sample 1\n"
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
 def test_the_program_ends_when_a_process_of_lava_dies(running: subprocess.Popen[str],
                                                       short: Path) -> None:
     started = descendants(running.pid)

@@ -34,7 +34,8 @@ def supervised(work):
     if not child:
         _child(work, folder)
     for number in ENDING:
-        signal.signal(number, _raise)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
+            signal.signal(number, _raise)
     status = 1
     try:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
