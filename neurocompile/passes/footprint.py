@@ -291,6 +291,16 @@ def _reads(conv: Conv, axis: int) -> IntArray:
     return np.where((where < 0) | (where >= conv.in_chw[1 + axis]), -1, where)
 
 
+def taps_between(conv: Conv, axis: int) -> Counts:
+    """How often each output row (axis 0) or column (1) reads each input coordinate, shape
+    (n_in, n_out)."""
+    reads = _reads(conv, axis)
+    taps = np.zeros((conv.in_chw[1 + axis], len(reads)), np.int64)
+    output = np.broadcast_to(np.arange(len(reads))[:, None], reads.shape)
+    np.add.at(taps, (reads[reads >= 0], output[reads >= 0]), 1)
+    return taps
+
+
 def _window(reads: IntArray, span: tuple[int, int]) -> tuple[int, int] | None:
     """The input coordinates that a span of output coordinates reads, as a range."""
     part = reads[span[0]:span[1]]

@@ -1,5 +1,7 @@
 """``partition``: neurons onto cores, in sequential blocks as large as every limit allows.
 
+The first candidate of :mod:`neurocompile.passes.portfolio`, and what all others are measured by.
+
 Each population is cut into ranges of its flat order. How many output axons a neuron needs depends
 on how many blocks its targets are cut into, so populations are cut from the last to the first,
 and again where a later cut made them send to more blocks than their core has output axons for.
@@ -40,25 +42,35 @@ class Partition:
         Raises :class:`CompileError` with E520 to E527: everything no partition could satisfy, at
         once; or that more cores are needed than the target has.
         """
-        if self.neurons_per_core is not None and self.neurons_per_core < 1:
-            raise fail("E526", "--neurons-per-core", "a core holds at least one neuron",
-                       got=self.neurons_per_core, limit="1")
-        network = _Network(quantized, self.neurons_per_core)
-        found = Diagnostics()
-        _check_delays(quantized, found)
-        for population in network.populations.values():
-            _check_alone(population, network, found)
-        n_cores = quantized.target.chip.cores * quantized.target.chip.chips
-        lower_bound = core_lower_bound(quantized)
-        if lower_bound > n_cores:
-            _too_many(quantized, f"at least {lower_bound}", found)
-        found.raise_if_errors()
+        network = check_possible(quantized, self.neurons_per_core)
         _cut_all(network)
         cores = _fill_cores(network)
-        if len(cores) > n_cores:
+        if len(cores) > quantized.target.chip.cores * quantized.target.chip.chips:
+            found = Diagnostics()
             _too_many(quantized, str(len(cores)), found)
             found.raise_if_errors()
         return _mapping(quantized, cores)
+
+
+def check_possible(quantized: QuantizedNetwork, neurons_per_core: int | None) -> ChipNetwork:
+    """The network to be cut, if some partition may exist.
+
+    Raises :class:`CompileError` with everything that no partition could satisfy, at once: E520 to
+    E526.
+    """
+    if neurons_per_core is not None and neurons_per_core < 1:
+        raise fail("E526", "--neurons-per-core", "a core holds at least one neuron",
+                   got=neurons_per_core, limit="1")
+    network = ChipNetwork(quantized, neurons_per_core)
+    found = Diagnostics()
+    _check_delays(quantized, found)
+    for population in network.populations.values():
+        _check_alone(population, network, found)
+    lower_bound = core_lower_bound(quantized)
+    if lower_bound > quantized.target.chip.cores * quantized.target.chip.chips:
+        _too_many(quantized, f"at least {lower_bound}", found)
+    found.raise_if_errors()
+    return network
 
 
 def core_lower_bound(quantized: QuantizedNetwork) -> int:
@@ -67,7 +79,7 @@ def core_lower_bound(quantized: QuantizedNetwork) -> int:
     Totals leave out what depends on the partition (indices, words filled up, axons to several
     cores), so that the bound holds for every partition.
     """
-    network = _Network(quantized, None)
+    network = ChipNetwork(quantized, None)
     core, populations = quantized.target.core, network.populations.values()
     input_axons = output_axons = memory_bits = 0
     for print_ in network.footprints:
@@ -97,7 +109,7 @@ def _n_distinct(parts: list[IntArray]) -> int:
     return len(np.unique(np.concatenate(parts))) if parts else 0
 
 
-class _Population:
+class ChipPopulation:
     """A population on the chip: what is known of its neurons, and how it is cut now."""
 
     def __init__(self, quantized: QuantizedPopulation, configurations: IntArray):
@@ -112,7 +124,7 @@ class _Population:
         self.n_recuts = 0
 
 
-class _Network:
+class ChipNetwork:
     """The populations on the chip and the projections into them."""
 
     def __init__(self, quantized: QuantizedNetwork, neurons_per_core: int | None):
@@ -124,13 +136,13 @@ class _Network:
         self.footprints = [Footprint(p, quantized) for p in quantized.projections]
         sizes = {p.name: p.n for p in quantized.populations}
         rules: dict[tuple[object, ...], int] = {}
-        self.populations: dict[str, _Population] = {}
+        self.populations: dict[str, ChipPopulation] = {}
         for p in quantized.populations:
             if p.role == "source":
                 continue  # fed by the host: on no core
             rule = rules.setdefault((p.reset, p.compare, p.max_spikes), len(rules))
             codes = (rule * 8192 + p.current_decay) * 8192 + p.membrane_decay  # each <= 4096
-            self.populations[p.name] = _Population(p, codes)
+            self.populations[p.name] = ChipPopulation(p, codes)
         # Per projection: destination blocks of each source neuron; at least one where it reaches.
         self.sends: dict[str, Counts] = {}
         for print_ in self.footprints:
@@ -143,7 +155,7 @@ class _Network:
                 source.fan_out = source.fan_out + sent
                 self.sends[projection.name] = (sent > 0).astype(np.int64)
 
-    def output_axons(self, population: _Population) -> Counts:
+    def output_axons(self, population: ChipPopulation) -> Counts:
         """Output axons of each neuron, shape (n,): one for each projection and core it reaches."""
         total = np.zeros(population.n, np.int64)
         for print_ in population.outputs:
@@ -161,7 +173,7 @@ def _check_delays(quantized: QuantizedNetwork, found: Diagnostics) -> None:
                       hint="use a larger dt, or shorter delays")
 
 
-def _check_alone(population: _Population, network: _Network, found: Diagnostics) -> None:
+def _check_alone(population: ChipPopulation, network: ChipNetwork, found: Diagnostics) -> None:
     """What a neuron needs on a core of its own, against every limit."""
     axons: Counts = np.zeros(1, np.int64)
     bits: Counts = np.zeros(1, np.int64)
@@ -197,7 +209,7 @@ def _too_many(quantized: QuantizedNetwork, got: str, found: Diagnostics) -> None
               hint="use fewer weight bits, a smaller network or a larger target")
 
 
-def _cut_all(network: _Network) -> None:
+def _cut_all(network: ChipNetwork) -> None:
     """Cut every population, until the output axons of all blocks fit the cut of their targets."""
     limit = network.limits.output_axons
     for _ in range(MAX_ROUNDS):
@@ -231,7 +243,7 @@ def _sent_fits(blocks: list[Block], sent: Counts, limit: int) -> bool:
     return bool(totals.max() <= limit)
 
 
-def _note_destinations(population: _Population, network: _Network) -> None:
+def _note_destinations(population: ChipPopulation, network: ChipNetwork) -> None:
     for print_ in population.inputs:
         source = network.populations.get(print_.projection.source)
         if source is not None:
@@ -239,7 +251,7 @@ def _note_destinations(population: _Population, network: _Network) -> None:
                 population.blocks or [], source.n)
 
 
-def _cut(population: _Population, network: _Network, sent: Counts) -> list[Block]:
+def _cut(population: ChipPopulation, network: ChipNetwork, sent: Counts) -> list[Block]:
     """Blocks in order, each as large as every limit allows.
 
     Every recut leaves 1 % more of the output axons free: where blocks end moves with each cut, and
@@ -260,7 +272,7 @@ def _cut(population: _Population, network: _Network, sent: Counts) -> list[Block
         if limits.output_axons:
             room = int(np.searchsorted(before, before[start] + sent_limit, side="right")) - 1
             stop = min(stop, max(room, start + 1))
-        stop = _largest(start, stop, guess, _fits(population, start, limits))
+        stop = largest(start, stop, guess, _fits(population, start, limits))
         blocks.append(Block(start, stop))
         start, guess = stop, stop - start
     return blocks
@@ -281,7 +293,7 @@ def _distinct_stop(previous: IntArray, start: int, stop: int, limit: int) -> int
     return stop if len(first_seen) <= limit else start + int(first_seen[limit])
 
 
-def _fits(population: _Population, start: int, limits: CoreLimits) -> Callable[[int], bool]:
+def _fits(population: ChipPopulation, start: int, limits: CoreLimits) -> Callable[[int], bool]:
     def fits(stop: int) -> bool:
         axons, bits = _demand(population, Block(start, stop))
         return ((not limits.input_axons or axons <= limits.input_axons)
@@ -289,7 +301,7 @@ def _fits(population: _Population, start: int, limits: CoreLimits) -> Callable[[
     return fits
 
 
-def _demand(population: _Population, block: Block) -> tuple[int, int]:
+def _demand(population: ChipPopulation, block: Block) -> tuple[int, int]:
     axons = bits = 0
     for print_ in population.inputs:
         more_axons, more_bits = print_.demand(block)
@@ -297,7 +309,7 @@ def _demand(population: _Population, block: Block) -> tuple[int, int]:
     return axons, bits
 
 
-def _largest(start: int, stop: int, guess: int, fits: Callable[[int], bool]) -> int:
+def largest(start: int, stop: int, guess: int, fits: Callable[[int], bool]) -> int:
     """The largest end in (start, stop] that fits, by doubling steps away from ``guess`` neurons
     and then halving. A single neuron fits (checked before); what fits stays so when smaller."""
     good, bad = start + 1, stop + 1
@@ -324,7 +336,7 @@ class _Core:
     blocks: list[tuple[str, Block]] = field(default_factory=list)
 
 
-def _fill_cores(network: _Network) -> list[_Core]:
+def _fill_cores(network: ChipNetwork) -> list[_Core]:
     """A core for each block; the last block of a population joins the first that has room."""
     cores: list[_Core] = []
     limits = np.array([network.neurons_limit, network.limits.input_axons,
@@ -348,7 +360,7 @@ def _fill_cores(network: _Network) -> list[_Core]:
     return cores
 
 
-def _as_core(population: _Population, block: Block, sent: Counts) -> _Core:
+def _as_core(population: ChipPopulation, block: Block, sent: Counts) -> _Core:
     span = slice(block.start, block.stop)
     axons, bits = _demand(population, block)
     return _Core(

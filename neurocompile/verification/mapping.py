@@ -100,7 +100,7 @@ def recount(mapping: Mapping, homes: dict[str, _Ints]) -> dict[int, CoreUse]:
 
 
 @dataclass(frozen=True)
-class _Arrivals:
+class Arrivals:
     """Axons that arrive at cores: element k is source neuron ``source[k]`` with ``synapses[k]``
     synapses on core ``core[k]``."""
 
@@ -129,7 +129,7 @@ class _Recount:
         slots = self.mapping.target.core.axon_slots_per_connection
         source_home = self.homes.get(projection.source)
         stored_as = _stored_as(projection, self.mapping)
-        for part in _arrivals(projection, home):
+        for part in arrivals(projection, home):
             np.add.at(self.input_axons, part.core, parallel)
             if source_home is not None:
                 np.add.at(self.output_axons, source_home[part.source], slots)
@@ -185,13 +185,13 @@ def _distinct_rows(rows: IntArray) -> list[list[int]]:
     return distinct
 
 
-def _arrivals(projection: QuantizedProjection, home: _Ints) -> Iterator[_Arrivals]:
+def arrivals(projection: QuantizedProjection, home: _Ints) -> Iterator[Arrivals]:
     """The axons of a projection, in parts that no core spans; a convolution by its positions."""
     transform = projection.transform
     if isinstance(transform, Dense):
         n_source = transform.weight.shape[1]
         for core, n in zip(*np.unique(home, return_counts=True), strict=True):
-            yield _Arrivals(np.full(n_source, core), np.arange(n_source), np.full(n_source, n))
+            yield Arrivals(np.full(n_source, core), np.arange(n_source), np.full(n_source, n))
         return
     order = np.argsort(home, kind="stable")
     for targets in _chunks(order, home, _per_target(transform)):
@@ -228,7 +228,7 @@ def _sparse_pairs(transform: Sparse, targets: _Ints, home: _Ints) -> tuple[_Ints
     return np.repeat(home[targets], lengths), transform.indices[where].astype(np.int64)
 
 
-def _conv_pairs(conv: Conv, targets: _Ints, home: _Ints) -> _Arrivals:
+def _conv_pairs(conv: Conv, targets: _Ints, home: _Ints) -> Arrivals:
     (c_in, height, width), (c_out, out_h, out_w) = conv.in_chw, conv.out_chw
     channel, rest = np.divmod(targets, out_h * out_w)
     row, column = np.divmod(rest, out_w)
@@ -246,13 +246,13 @@ def _conv_pairs(conv: Conv, targets: _Ints, home: _Ints) -> _Arrivals:
     group_of, position = np.divmod(seen.source, height * width)
     channels = group_of[:, None] * per_group + np.arange(per_group)
     source = channels * height * width + position[:, None]
-    return _Arrivals(np.repeat(seen.core, per_group), source.reshape(-1),
+    return Arrivals(np.repeat(seen.core, per_group), source.reshape(-1),
                      np.repeat(seen.synapses, per_group))
 
 
-def _counted(core: _Ints, source: _Ints, n_source: int) -> _Arrivals:
+def _counted(core: _Ints, source: _Ints, n_source: int) -> Arrivals:
     keys, synapses = np.unique(core * n_source + source, return_counts=True)
-    return _Arrivals(keys // n_source, keys % n_source, synapses.astype(np.int64))
+    return Arrivals(keys // n_source, keys % n_source, synapses.astype(np.int64))
 
 
 def _parallel_axons(projection: QuantizedProjection, mapping: Mapping) -> int:
@@ -276,7 +276,7 @@ def _field_bits(projection: QuantizedProjection, mapping: Mapping) -> int:
 
 
 def _axon_bits(projection: QuantizedProjection, mapping: Mapping, stored_as: str,
-               part: _Arrivals, here: _Ints) -> _Ints:
+               part: Arrivals, here: _Ints) -> _Ints:
     """Synaptic memory of each arriving axon. ``here``: neurons of the population by core."""
     synapses, neurons = part.synapses, here[part.core]
     if stored_as == "dense":
