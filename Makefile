@@ -8,10 +8,10 @@ PYTEST := $(BIN)/python -m pytest
 export NEUROCOMPILE_HOME ?= $(abspath $(VENV))/home
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types fuzz golden bench docs clean
+.PHONY: help demo test check lint types fuzz golden record-lava bench docs clean
 
 help:  ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
@@ -53,6 +53,10 @@ fuzz: $(VENV)/.installed-dev $(LAVA)  ## the property tests with many more examp
 
 golden: $(VENV)/.installed-dev $(LAVA)  ## rewrite the golden files, then read the diff
 	$(PYTEST) -n $(WORKERS) --dist loadscope --update-golden $(ARGS)
+	git diff --stat
+
+record-lava: $(VENV)/.installed-dev $(LAVA)  ## run Lava again on what its archive holds; nothing may change
+	$(BIN)/python tests/record_lava.py $(ARGS)
 	git diff --stat
 
 bench: $(VENV)/.installed-dev $(LAVA)  ## run the benchmark drivers

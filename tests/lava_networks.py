@@ -6,6 +6,7 @@ sign mode, delay and geometry is drawn by itself, currents fold and membranes sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,6 +40,8 @@ SignMode = Literal["mixed", "excitatory", "inhibitory"]
 SUM_MAX = 1 << 24
 """Of |weight << exponent| * payload into a neuron: << 6 then stays within the 32 bits of Lava."""
 DRIVE = "image"
+DELAYS = (0, 0, 3, 17, 62)
+"""The longest delay of a projection is one of these."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,8 +71,9 @@ def _shown_projection(q: QuantizedProjection) -> str:
 
 
 @st.composite
-def integer_cases(draw: st.DrawFn) -> IntegerCase:
-    """Any topology of one to four populations, on one to three samples."""
+def integer_cases(draw: st.DrawFn, sparse_delays: bool = False) -> IntegerCase:
+    """Any topology of one to four populations, on one to three samples. ``sparse_delays``: the
+    first projection is sparse and has delays."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     target = load_target(draw(st.sampled_from(["loihi1", "loihi2"])))
     inputs, sources = [], []
@@ -84,9 +88,12 @@ def integer_cases(draw: st.DrawFn) -> IntegerCase:
         # Not drawn: hypothesis prefers the first, and parts without a connection are wanted too.
         before = [*sources, *(p for p in neurons if p.role == "spiking")][
             rng.integers(len(sources) + sum(p.role == "spiking" for p in neurons))]
-        transform = _transform(draw, rng, before.shape)
+        delayed = sparse_delays and i == 0
+        transform = sparse_of(rng, before.shape, draw(st.sampled_from([(3,), (2, 3), (17,)]))) \
+            if delayed else _transform(draw, rng, before.shape)
         neurons.append(_population(draw, rng, f"n{i}", transform.out_shape, driven and i == 0))
-        projections.append(_projection(draw, rng, before, neurons[-1], transform, inputs))
+        projections.append(_projection(draw, rng, before, neurons[-1], transform, inputs,
+                                       longest=DELAYS[2:] if delayed else DELAYS))
     senders = [*sources, *(p for p in neurons if p.role == "spiking")]
     for i in range(draw(st.sampled_from([0, 0, 0, 1, 2, 3]))):  # skips, loops, sums of several
         one, other = draw(st.sampled_from(senders)), draw(st.sampled_from(neurons))
@@ -152,7 +159,7 @@ def _transform(draw: st.DrawFn, rng: Rng, shape: Shape) -> Linear:
 
 def _projection(draw: st.DrawFn, rng: Rng, source: QuantizedPopulation,
                 target: QuantizedPopulation, transform: Linear, inputs: list[QuantizedInput],
-                name: str = "") -> QuantizedProjection:
+                name: str = "", longest: Sequence[int] = DELAYS) -> QuantizedProjection:
     mode: SignMode = draw(st.sampled_from(["mixed", "mixed", "excitatory", "inhibitory"]))
     bits = draw(st.sampled_from([2, 4, 6, 8, 8, 8]))
     top = (1 << (bits - 1)) - 1 if mode == "mixed" else (1 << bits) - 1
@@ -166,7 +173,7 @@ def _projection(draw: st.DrawFn, rng: Rng, source: QuantizedPopulation,
     payload = max((max(i.high, -i.low) for i in inputs if i.name == source.name), default=1)
     reach = ((top + 1) << shift) * payload * source.n
     largest = min(7, (SUM_MAX // reach).bit_length() - 1)
-    delays = _delays(draw, rng, source, target)
+    delays = _delays(draw, rng, source, target, longest)
     # What Lava's own Conv takes: no exponent, no delay.
     exact = isinstance(transform, Conv) and draw(st.integers(0, 3)) > 0
     if exact:
@@ -179,8 +186,8 @@ def _projection(draw: st.DrawFn, rng: Rng, source: QuantizedPopulation,
 
 
 def _delays(draw: st.DrawFn, rng: Rng, source: QuantizedPopulation, target: QuantizedPopulation,
-            ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    longest = draw(st.sampled_from([0, 0, 3, 17, 62]))
+            choices: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    longest = draw(st.sampled_from(choices))
     at_source = draw(st.integers(0, longest))
 
     def some(most: int, n: int) -> npt.NDArray[np.int64]:

@@ -49,7 +49,8 @@ def test_lava_equals_simulator_and_reference_in_every_state(name: str, target: s
             p.role != "source" for p in build.quantized.populations)
 
 
-def test_a_program_with_a_wrong_row_of_weights_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_with_a_wrong_row_of_weights_is_found_out(
+        monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(c: planning.Connection) -> np.ndarray:
         values = planning.weights(c)
         if c.projection.name == "1->3":
@@ -77,11 +78,9 @@ def test_lava_equals_both_executors_on_any_integers(case: IntegerCase) -> None:
 
 
 @settings(max_examples=EXAMPLES)
-@given(integer_cases())
+@given(integer_cases(sparse_delays=True))
 def test_delays_of_sparse_synapses_equal_those_of_a_matrix(case: IntegerCase) -> None:
     """The choice between DelaySparse and DelayDense is one of speed."""
-    assume(any(longest(q) and not isinstance(q.transform, planning.Dense)
-               for q in case.network.projections))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "DENSE_DELAYS", 0)
         assert "DelaySparse" in {c.process for c in planning.plan(case.network).connections}
