@@ -1,4 +1,5 @@
-"""Cores, messages and bounds of generated networks: the portfolio against sequential blocks.
+"""Cores, messages, hops and bounds of generated networks: the portfolio and placement against
+sequential blocks on the mesh in row order.
 
     python benchmarks/mapping.py [NAME ...] [--large]
 
@@ -29,10 +30,13 @@ from partition_factory import conv, dense, network, neurons, project, source, ta
 
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation
+from neurocompile.ir.target import ChipLayout
 from neurocompile.ir.transforms import Sparse, to_sparse
 from neurocompile.passes.partition import Partition, core_lower_bound
+from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio import Portfolio
 from neurocompile.verification.mapping import check_mapping
+from neurocompile.verification.mesh import at, hop_bound, places_of, total_hops
 from neurocompile.verification.traffic import message_bound, traffic
 
 SEED = 7
@@ -118,14 +122,25 @@ def anywhere(n: int, rng: np.random.Generator, fan_in: int = 100) -> QuantizedNe
     return recurrent(n, target, rng.integers(0, n, len(target)), rng)
 
 
-def planted(clusters: int, size: int, rng: np.random.Generator) -> QuantizedNetwork:
-    """Clusters that each fill a core; 50 synapses a neuron from its own, 2 from anywhere."""
+def planted_synapses(clusters: int, size: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Clusters that each fill a core; 25 synapses a neuron from its own, 1 from anywhere."""
     n = clusters * size
-    target = np.repeat(np.arange(n), 52)
+    target = np.repeat(np.arange(n), 26)
     origin = target // size * size + rng.integers(0, size, len(target))
-    far = np.tile(np.arange(52) >= 50, n)
+    far = np.tile(np.arange(26) >= 25, n)
     origin[far] = rng.integers(0, n, int(far.sum()))
-    return recurrent(n, target, origin, rng)
+    return target, origin
+
+
+def planted(clusters: int, size: int, rng: np.random.Generator) -> QuantizedNetwork:
+    return recurrent(clusters * size, *planted_synapses(clusters, size, rng), rng)
+
+
+def planted_messages(clusters: int, size: int) -> float:
+    """Messages of the partition that was planted: each (neuron, other cluster) once."""
+    target, origin = planted_synapses(clusters, size, np.random.default_rng(SEED))
+    pairs = np.unique(origin * clusters + target // size)
+    return float(np.sum(pairs // clusters // size != pairs % clusters))
 
 
 def rewired(origin: Ints, n: int, part: float, rng: np.random.Generator) -> Ints:
@@ -140,7 +155,7 @@ NETWORKS: dict[str, Callable[[np.random.Generator], QuantizedNetwork]] = {
     "small-world 10k": lambda rng: small_world(10_000, rng),
     "sheet 10k": lambda rng: sheet(100, rng),
     "random 10k x 100": lambda rng: anywhere(10_000, rng),
-    "planted 12 x 800": lambda rng: planted(12, 800, rng),
+    "planted 10 x 1000": lambda rng: planted(10, 1000, rng),
 }
 LARGE: dict[str, Callable[[np.random.Generator], QuantizedNetwork]] = {
     "sheet 100k": lambda rng: sheet(316, rng, 83),
@@ -153,14 +168,32 @@ def timed(run: Callable[[], Mapping]) -> tuple[Mapping, float]:
     return mapping, time.process_time() - start
 
 
-def figures(mapping: Mapping, seconds: float) -> dict[str, Any]:
+def by_rows(mapping: Mapping) -> Mapping:
+    """Core after core along the rows of the mesh."""
+    places = places_of(mapping.target.chip, mapping.n_cores)
+    order = np.lexsort((places.x, places.y, places.chip))[:mapping.n_cores]
+    return replace(mapping, placement=at(places, order))
+
+
+def placed(mapping: Mapping) -> tuple[Mapping, float]:
+    return timed(lambda: Place().run(mapping))
+
+
+def figures(mapping: Mapping, seconds: float, place_seconds: float) -> dict[str, Any]:
     problems = check_mapping(mapping)
     assert not problems, problems
     measured = traffic(mapping)
+    assert mapping.placement is not None
+    layout = mapping.target.chip
+    hops = total_hops(measured.between, mapping.placement, layout)
+    bound = hop_bound(measured.between, layout)
     return {"cores": mapping.n_cores, "messages": measured.messages,
-            "host_messages": float(measured.from_host.sum()),
+            "input_messages": float(measured.from_host.sum()), "hops": hops,
+            "hops_bound": bound, "hops_to_bound": hops / bound if bound else None,
+            "chips": int(mapping.placement.chip.max()) + 1,
             "worst_core_operations": float(measured.operations.max()),
-            "processor_s": round(seconds, 2)}
+            "partition_processor_s": round(seconds, 2),
+            "place_processor_s": round(place_seconds, 2)}
 
 
 def measure(name: str, make: Callable[[np.random.Generator], QuantizedNetwork]) -> dict[str, Any]:
@@ -170,11 +203,26 @@ def measure(name: str, make: Callable[[np.random.Generator], QuantizedNetwork]) 
         "network": name, "neurons": sum(p.n for p in quantized.populations if p.role != "source"),
         "synapses": sum(p.transform.n_synapses for p in quantized.projections),
         "cores_bound": bound, "messages_bound": message_bound(quantized)}
-    row["sequential"] = figures(*timed(lambda: Partition().run(quantized)))
-    row["portfolio"] = figures(*timed(lambda: Portfolio().run(quantized)))
+    sequential, seconds = timed(lambda: Partition().run(quantized))
+    row["sequential"] = figures(by_rows(sequential), seconds, 0.0)
+    mapping, seconds = timed(lambda: Portfolio().run(quantized))
+    mapping, place_seconds = placed(mapping)
+    row["portfolio"] = figures(mapping, seconds, place_seconds)
     row["cores_to_bound"] = row["portfolio"]["cores"] / bound
+    row["hops_below_sequential"] = row["sequential"]["hops"] / max(row["portfolio"]["hops"], 1.0)
+    # The mesh of the figures in the literature: 16 x 8 tiles of one core.
+    mesh = replace(quantized.target, chip=ChipLayout(128, 16, 8, 1, 32))
+    wide = [replace(m, target=mesh, placement=None) for m in (sequential, mapping)]
+    before, after = (figures(m, 0.0, 0.0)["hops"] for m in (by_rows(wide[0]), placed(wide[1])[0]))
+    bound = hop_bound(traffic(wide[1]).between, mesh.chip)
+    row["mesh_16x8"] = {"sequential_hops": before, "hops": after, "hops_bound": bound,
+                        "hops_below_sequential": before / max(after, 1.0),
+                        "hops_to_bound": after / bound if bound else None}
+    if name.startswith("planted"):
+        row["planted"] = {"cores": 10, "messages": planted_messages(10, 1000)}
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(name, row["sequential"], row["portfolio"], flush=True)
+    print(name, {k: v for k, v in row.items() if k not in ("network", "portfolio")}, flush=True)
+    print("  ", row["portfolio"], flush=True)
     return row
 
 

@@ -22,6 +22,7 @@ from neurocompile.ir.target import TargetSpec
 from neurocompile.models.dynamics import options_of
 from neurocompile.passes.canonicalize import Canonicalize
 from neurocompile.passes.discretize import Discretize
+from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio import Portfolio
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.schedule import Schedule
@@ -69,6 +70,7 @@ def lower(network: Network, contract: Contract, target: TargetSpec, options: Opt
     on_chip = {p.name: rates[p.of] for p in scheduled.populations if p.of in rates}
     portfolio = Portfolio(options.neurons_per_core, rates=on_chip)
     mapping, tried = portfolio.run_with_notes(quantized)
+    mapping = Place().run(mapping)
     found.extend(check_mapping(mapping))
     found.raise_if_errors()
     return mapping, (*notes, *more, *tried)

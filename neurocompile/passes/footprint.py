@@ -82,6 +82,7 @@ class Footprint:
         self.projection = projection
         self.transform = projection.transform
         self.core = target.core
+        self.n_target = quantized.population(projection.target).n
         self.encoding = encoding_of(projection.transform, target)
         self.axons_per_source = axons_per_source(projection.source, quantized)
         self.weight_bits = stored_weight_bits(projection, target)

@@ -10,6 +10,7 @@ The last block of a population joins a core that has room for it. Nothing is ran
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,7 +21,15 @@ from neurocompile.ir.base import IntArray
 from neurocompile.ir.mapping import CoreUse, Mapping, Slice
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation
 from neurocompile.ir.target import CoreLimits
-from neurocompile.passes.footprint import Block, Counts, Footprint, max_delay
+from neurocompile.passes.footprint import (
+    SYNAPSES_PER_ENTRY,
+    Block,
+    Counts,
+    Footprint,
+    index_bits,
+    max_delay,
+    packed_bits,
+)
 
 MAX_ROUNDS = 64
 """Cuts of a recurrent network before giving up; two or three are usual."""
@@ -76,33 +85,72 @@ def check_possible(quantized: QuantizedNetwork, neurons_per_core: int | None) ->
 def core_lower_bound(quantized: QuantizedNetwork) -> int:
     """No partition uses fewer cores: the largest ceil(total / limit) over all limits of a core.
 
-    Totals leave out what depends on the partition (indices, words filled up, axons to several
-    cores), so that the bound holds for every partition.
+    Totals leave out what depends on the partition (axons to several cores), so that the bound
+    holds for every partition. Memory is the least that so few cores could do with.
     """
     network = ChipNetwork(quantized, None)
     core, populations = quantized.target.core, network.populations.values()
-    input_axons = output_axons = memory_bits = 0
+    input_axons = output_axons = 0
     for print_ in network.footprints:
         source = quantized.population(print_.projection.source)
         sent = print_.fan_out(source.n)
         reaching = int(np.count_nonzero(sent))
         input_axons += reaching * print_.axons_per_source
         output_axons += reaching * network.slots if source.role != "source" else 0
-        memory_bits += _least_bits(print_, int(sent.sum()))
     totals = (
         (sum(p.n for p in populations), core.neurons),
         (input_axons, core.input_axons), (output_axons, core.output_axons),
-        (memory_bits, core.synapse_memory_bits),
         (_n_distinct([p.configurations for p in populations]), core.neuron_configurations),
         (_n_distinct([p.thresholds for p in populations]), core.threshold_configurations),
     )
-    return max((-(-total // limit) for total, limit in totals if limit), default=0)
+    least = max((-(-total // limit) for total, limit in totals if limit), default=0)
+    n = sum(p.n for p in populations)
+    if not core.synapse_memory_bits or not n:
+        return least
+    memories = [_LeastMemory(print_) for print_ in network.footprints]
+
+    def needed(n_cores: int) -> int:
+        bits = sum(memory.bits(n_cores) for memory in memories)
+        return math.ceil(bits / core.synapse_memory_bits - 1e-9)
+
+    # More cores need fewer bits of index: the first number that holds its own memory.
+    least = max(least, needed(n), 1)
+    while needed(least) > least:
+        least += 1
+    return least
 
 
-def _least_bits(print_: Footprint, n_synapses: int) -> int:
-    if print_.encoding == "conv":
-        return print_.transform.n_parameters * print_.weight_bits
-    return n_synapses * print_.synapse_bits
+class _LeastMemory:
+    """The synaptic memory a projection takes on any so many cores together, at the least.
+
+    A core with up to 2^j neurons of the target has indices of j bits. On k cores at most k * 2^j
+    neurons can have no more than that: those with the most synapses. Entries are filled in the
+    way that wastes least.
+    """
+
+    def __init__(self, print_: Footprint):
+        self.print_ = print_
+        n = print_.n_target
+        fan_in = np.broadcast_to(print_.lone_axons(), (n,))
+        self.largest = np.concatenate([[0], np.cumsum(-np.sort(-fan_in))])
+
+    def bits(self, n_cores: int) -> float:
+        print_ = self.print_
+        if print_.encoding == "conv":
+            return print_.transform.n_parameters * print_.weight_bits
+        n, total = len(self.largest) - 1, int(self.largest[-1])
+        before = self._bits_a_synapse(0)
+        bits, held = total * before, n_cores
+        while print_.encoding == "sparse" and held < n:
+            now = self._bits_a_synapse(index_bits(held // n_cores + 1))
+            bits += (total - int(self.largest[held])) * (now - before)
+            before, held = now, max(2 * held, 64 * n_cores)
+        return bits
+
+    def _bits_a_synapse(self, index: int) -> float:
+        counts = np.arange(1, SYNAPSES_PER_ENTRY + 1)
+        return float(np.min(packed_bits(counts, self.print_.synapse_bits + index,
+                                        self.print_.core) / counts))
 
 
 def _n_distinct(parts: list[IntArray]) -> int:

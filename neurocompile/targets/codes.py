@@ -51,4 +51,6 @@ CODES: dict[str, tuple[str, str]] = {
     "E533": ("limit of a core exceeded", "Recounted from the slices, a core uses more than the "
                                          "target's limit."),
     "E534": ("wrong accounting", "What a mapping says a core uses differs from the recount."),
+    "E535": ("place that does not exist", "A core of a mapping is on no tile of the target."),
+    "E536": ("place taken", "More cores are on a tile or a chip than it has."),
 }

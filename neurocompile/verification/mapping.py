@@ -26,14 +26,15 @@ _Ints = npt.NDArray[np.int64]
 
 
 def check_mapping(mapping: Mapping) -> list[Diagnostic]:
-    """Everything wrong with ``mapping``: E524, E525, E530 to E534. Empty if it is right.
+    """Everything wrong with ``mapping``: E524, E525, E530 to E536. Empty if it is right.
 
     Limits and accounting are recounted only if every neuron is on exactly one core.
     """
     found = Diagnostics()
     homes = _homes(mapping, found)
     _check_delays(mapping, found)
-    if not any(d.is_error for d in found if d.code != "E524"):
+    _check_placement(mapping, found)
+    if not any(d.is_error for d in found if d.code not in ("E524", "E535", "E536")):
         use = recount(mapping, homes)
         _check_limits(mapping, use, found)
         _check_accounting(mapping, use, found)
@@ -84,6 +85,31 @@ def _check_delays(mapping: Mapping, found: Diagnostics) -> None:
         if delay > limit:
             found.add("E524", projection.name, "synapses are later than the target allows",
                       got=f"{delay} steps", limit=f"{mapping.target.name}.delay_max = {limit}")
+
+
+def _check_placement(mapping: Mapping, found: Diagnostics) -> None:
+    """Each core on a tile that exists, and no tile or chip with more cores than it has."""
+    placement, chip = mapping.placement, mapping.target.chip
+    if placement is None:
+        return
+    columns = (placement.chip, placement.x, placement.y)
+    if any(c.shape != (mapping.n_cores,) or c.dtype.kind not in "iu" for c in columns) or (
+            sorted(use.core for use in mapping.use) != list(range(mapping.n_cores))):
+        found.add("E535", "mapping", "the placement does not name one tile for each core",
+                  got=f"{len(placement.chip)} places", limit=f"{mapping.n_cores} cores")
+        return
+    where = np.stack(columns, axis=1).astype(np.int64)
+    sizes = np.array([chip.chips, chip.mesh_width, chip.mesh_height])
+    for core in np.flatnonzero(((where < 0) | (where >= sizes)).any(axis=1)).tolist():
+        found.add("E535", f"core {core}", "it is on a tile the target does not have",
+                  got="chip {}, x {}, y {}".format(*where[core].tolist()),
+                  limit="{} chips of {} x {} tiles".format(*sizes.tolist()))
+    for name, key, limit in (("tile", where, chip.cores_per_tile),
+                             ("chip", where[:, :1], chip.cores)):
+        places, count = np.unique(key, axis=0, return_counts=True)
+        for place, n in zip(places[count > limit].tolist(), count[count > limit], strict=True):
+            found.add("E536", f"{name} {tuple(place)}", "more cores are on it than it has",
+                      got=int(n), limit=limit)
 
 
 def _latest(projection: QuantizedProjection) -> int:

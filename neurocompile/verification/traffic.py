@@ -38,8 +38,9 @@ class Traffic:
 
 
 def traffic(mapping: Mapping, rates: dict[str, FloatArray] | None = None) -> Traffic:
-    """Measure a mapping in which each neuron is on one core. ``rates``: mean spikes a step of
-    each neuron by population; 1 for those it does not name."""
+    """Measure a mapping in which each neuron is on one core. ``rates`` replace the mapping's own:
+    mean spikes a step of each neuron by population, 1 for those it does not name."""
+    rates = mapping.rates if rates is None else rates
     homes = homes_of(mapping)
     n = mapping.n_cores
     numbers = {use.core: i for i, use in enumerate(mapping.use)}

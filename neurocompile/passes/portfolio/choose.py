@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics
 from neurocompile.ir.base import FloatArray
@@ -61,7 +61,7 @@ class Portfolio:
         if best is None:
             assert refused is not None
             raise refused
-        return best, tuple(notes)
+        return replace(best, rates=self.rates), tuple(notes)
 
     def _cost(self, mapping: Mapping) -> tuple[int, float]:
         """Cores, then messages; those from the host go over the mesh as well."""
@@ -72,11 +72,12 @@ class Portfolio:
                 notes: Diagnostics) -> Iterator[Mapping]:
         chip = quantized.target.chip
         most = min(chip.cores * chip.chips, first.n_cores if first else chip.cores * chip.chips)
-        cores = tiled(ChipNetwork(quantized, self.neurons_per_core), most)
-        if cores is not None:
-            yield tiled_mapping(quantized, cores)
-        sparse = any(isinstance(p.transform, Sparse) for p in quantized.projections)
-        if sparse and most > 1:
+        kinds = {type(p.transform) for p in quantized.projections}
+        if kinds != {Sparse}:
+            cores = tiled(ChipNetwork(quantized, self.neurons_per_core), most)
+            if cores is not None:
+                yield tiled_mapping(quantized, cores)
+        if Sparse in kinds and most > 1:
             yield from self._searched(quantized, most, notes)
 
     def _searched(self, quantized: QuantizedNetwork, most: int,
@@ -98,18 +99,17 @@ class Portfolio:
                       got=f"{len(graph.net_kind)} axons", limit=f"{MOST_COUNTS} axons x cores")
             return
         most = min(most, room)
-        methods: list[Callable[[], search.Homes | None]] = [
-            lambda: search.grown(graph, most, self.seed)]
-        if search.has_metis():
-            least = core_lower_bound(quantized)
-            methods.append(lambda: search.by_metis(graph, least, most, self.seed))
-        else:
+        home = search.grown(graph, most, self.seed)
+        if home is not None:
+            yield search.mapping_of(quantized, graph, home)
+            most = min(most, int(home.max()) + 1)
+        if not search.has_metis():
             notes.add("I528", "network", "METIS was not tried", got="pymetis is not installed",
                       hint="pip install 'neurocompile[mapping]'")
-        for method in methods:
-            home = method()
-            if home is not None:
-                yield search.mapping_of(quantized, graph, home)
+            return
+        home = search.by_metis(graph, core_lower_bound(quantized), most, self.seed)
+        if home is not None:
+            yield search.mapping_of(quantized, graph, home)
 
 
 def tiled_mapping(quantized: QuantizedNetwork, cores: list[TiledCore]) -> Mapping:

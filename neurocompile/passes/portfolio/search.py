@@ -49,9 +49,9 @@ def grown(graph: Graph, most_cores: int, seed: int) -> Homes | None:
         if n_used < 0:
             break
         measured = np.array([sent(graph, state, v) for v in range(len(order))])
-        best = _better(best, finished(graph, state, n_used, rng))
-        if best is not None and np.array_equal(measured, expected):
-            break
+        before, best = best, _better(best, finished(graph, state, n_used, rng))
+        if before is not None and best is before:
+            break  # more room only costs cores
         expected = measured
     return best[2] if best else None
 
