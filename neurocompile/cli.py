@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -546,11 +547,18 @@ def show_contract(contract: Annotated[str, typer.Argument(
               lambda: print(contract_to_toml(loaded), end=""))
 
 
+def _ended(number: int, _: object) -> None:
+    raise SystemExit(128 + number)
+
+
 def main() -> None:
     """Entry point of the ``neurocompile`` command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # names may hold what the locale cannot print
             stream.reconfigure(errors="backslashreplace")
+    for name in ("SIGTERM", "SIGHUP"):  # so that what is under way is ended and cleaned up
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _ended)
     try:
         app()
     except BrokenPipeError:  # the reader of a pipe went away

@@ -37,8 +37,9 @@ from neurocompile.targets import load_target
 
 Rng = np.random.Generator
 SignMode = Literal["mixed", "excitatory", "inhibitory"]
-SUM_MAX = 1 << 24
-"""Of |weight << exponent| * payload into a neuron: << 6 then stays within the 32 bits of Lava."""
+SUM_MAX = 1 << 22
+"""Of |weight << exponent| * payload of a projection: the sum of all of them << 6 then stays within
+32 bits, beyond which Lava wraps."""
 DRIVE = "image"
 DELAYS = (0, 0, 3, 17, 62)
 """The longest delay of a projection is one of these."""
@@ -102,6 +103,23 @@ def integer_cases(draw: st.DrawFn, sparse_delays: bool = False) -> IntegerCase:
                                        inputs, f"more{i}"))
     network = _network(target, [*sources, *neurons], projections, inputs, driven)
     return IntegerCase(network, _encoded(draw, rng, network, driven))
+
+
+def silent_case() -> IntegerCase:
+    """Three neurons with biases and a loop; an input that is connected to nothing; 3 samples."""
+    n, zero = 3, np.zeros(3, np.int64)
+    source = _source("in0", (2,))
+    neurons = QuantizedPopulation(
+        "n0", (n,), "spiking", 0, zero + 1000, zero + 400, zero + 5, zero + 100, zero + 1, zero,
+        "gt", "zero", 1, np.ones(n), np.zeros(n))
+    one = np.zeros(1, np.int64)
+    loop = QuantizedProjection(
+        "loop", "n0", "n0", Dense(np.array([[3, -7, 1], [0, 2, 5], [-9, 4, 1]], np.int16), (n,),
+                                  (n,)), FixedPoint(8, True, 1), "mixed", one, one + 1)
+    inputs = [QuantizedInput("in0", "spikes", 1.0, 0, 1)]
+    network = _network(load_target("loihi1"), [source, neurons], [loop], inputs, False)
+    payload = np.random.default_rng(0).integers(0, 2, (3, 5, 2)).astype(np.uint8)
+    return IntegerCase(network, EncodedInput(3, 5, {"in0": payload}, {}))
 
 
 def _input(draw: st.DrawFn, name: str, target: TargetSpec) -> QuantizedInput:
@@ -231,7 +249,7 @@ def _network(target: TargetSpec, populations: list[QuantizedPopulation],
 def _bounds(p: QuantizedPopulation) -> Bounds:
     """Nothing is proved of such networks. A membrane that is read is held below the threshold by
     the tests themselves, which discard the others."""
-    wide = np.full(p.n, SUM_MAX * 4)
+    wide = np.full(p.n, (1 << 25) - 1)
     v = np.full(p.n, 131071 << 6 if p.role == "analog" else (1 << 23) - 1)
     return Bounds(p.name, -wide, wide, -wide, wide, -v, v, 0, False)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from lava_networks import IntegerCase, integer_cases
+from lava_networks import IntegerCase, integer_cases, silent_case
 from networks import Case, compile_phases, inputs_of, networks
 from networks import contracts as contract_cases
 from test_random_networks import first_difference
@@ -69,6 +69,19 @@ def test_a_program_with_a_wrong_row_of_weights_is_found_out(
     # So many of the 100 hidden neurons fired: weight_exp is 2, and u counts inputs << 6.
     spikes, rest = divmod(first.candidate.u - first.reference.u, 2 << 2 << 6)
     assert (rest, 1 <= spikes <= 100) == (0, True)
+
+
+def test_networks_that_listen_to_nothing_have_as_many_samples_as_their_data() -> None:
+    """Bias-driven neurons and a loop of one, beside an input that reaches neither."""
+    case = silent_case()
+    assert [p.role for p in case.network.populations].count("source") == 1
+    everything = Probes.everything(case.network)
+    assert first_difference(run_integer(case.network, case.encoded, everything),
+                            backend.run(case.network, case.encoded, everything)) == ""
+    recorded = backend.run(case.network, case.encoded, Probes(("in0", "n0")))
+    assert recorded.s["n0"].shape == (3, 5, 3)
+    assert recorded.s["n0"].any()
+    assert np.array_equal(recorded.s["in0"], case.encoded.payloads["in0"])
 
 
 @settings(max_examples=EXAMPLES)

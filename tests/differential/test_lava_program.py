@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,3 +222,141 @@ def test_without_lava_loihi_the_hardware_switch_says_what_is_missing(tmp_path: P
                      "--hardware")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "--hardware needs Intel's lava-loihi, which this Python does not have" in done.stderr
+
+
+def broken_files(folder: Path) -> dict[str, Path]:
+    """Files that are no data, by what is wrong."""
+    np.savez(folder / "good.npz", x=np.zeros((1, 4, 64)))
+    good = (folder / "good.npz").read_bytes()
+    contents = {"empty": b"", "text": b"hello", "cut": good[:200],
+                "damaged": good[:150] + bytes(64) + good[214:]}
+    for name, content in contents.items():
+        (folder / f"{name}.npz").write_bytes(content)
+    np.save(folder / "array.npy", np.zeros((1, 4, 64)))
+    with zipfile.ZipFile(folder / "member.npz", "w") as archive:
+        archive.writestr("x", b"no array")
+    np.savez(folder / "object.npz", x=np.array([{}], dtype=object))
+    (folder / "folder.npz").mkdir()
+    return {path.stem: path for path in sorted(folder.glob("*.np[yz]")) if path.stem != "good"} | {
+        "missing": folder / "missing.npz"}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program, and its data beside it."""
+    folder = tmp_path_factory.mktemp("digits")
+    recorded = contracts.recording("digits", 300)
+    build = nc.compile(recorded.network, "loihi1",
+                       contract=contracts.contract_of("digits", recorded))
+    np.savez(folder / "x.npz", x=recorded.x)
+    return write(build.emit("lava"), folder)
+
+
+def test_broken_files_are_refused_in_one_line(digits: Path, tmp_path: Path) -> None:
+    for name, path in broken_files(tmp_path).items():
+        done = run_alone(digits, "--input", path, "--output", tmp_path / "run.npz")
+        assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), (name, done.stderr)
+
+
+@pytest.mark.parametrize(("output", "said"), [
+    ("no/such/run.npz", "is not a folder"), ("folder", "is not a regular file"),
+    ("/dev/null", "is not a regular file")])
+def test_a_place_that_cannot_be_written_is_refused_before_the_run(
+        output: str, said: str, digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    done = run_alone(digits, "--input", tmp_path / "not_looked_at", "--output", tmp_path / output)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("steps", ["10000000000", "1" + "0" * 23])
+def test_an_impossible_length_is_refused(steps: str, digits: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 64)))
+    done = run_alone(digits, "--input", tmp_path / "x.npz", "--output", tmp_path / "run.npz",
+                     "--steps", steps)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+
+
+def test_what_does_not_fit_the_disk_is_one_line(digits: Path, tmp_path: Path) -> None:
+    """A process of Lava would be killed by it, and the others would wait for it."""
+    done = subprocess.run(
+        ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", str(interpreter()), str(digits),
+         "--input", str(digits.parent / "x.npz"), "--output", str(tmp_path / "run.npz"),
+         "--probe", "all"], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "File too large" in done.stderr
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A temporary folder whose path has room for those of sockets."""
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def running(digits: Path, tmp_path: Path, short: Path) -> Iterator[subprocess.Popen[str]]:
+    """The program in the middle of a run, its temporary files in ``short``."""
+    with subprocess.Popen(
+            [interpreter(), digits, "--input", digits.parent / "x.npz", "--output",
+             tmp_path / "run.npz", "--progress"], stderr=subprocess.PIPE, text=True,
+            env={**os.environ, "TMPDIR": str(short)}, start_new_session=True) as process:
+        assert process.stderr is not None
+        try:
+            while process.stderr.readline() != "sample 3\n":
+                assert process.poll() is None
+            yield process
+        finally:
+            process.terminate()  # a test that failed must not wait for it
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_program_and_all_it_started(
+        number: int, running: subprocess.Popen[str], tmp_path: Path, short: Path) -> None:
+    started = descendants(running.pid)
+    assert len(started) > 4
+    running.send_signal(number)
+    assert running.wait(timeout=30) == 128 + number
+    assert [pid for pid in started if alive(pid)] == []
+    assert list(short.iterdir()) == []
+    assert not (tmp_path / "run.npz").exists()
+
+
+def test_the_program_ends_when_a_process_of_lava_dies(running: subprocess.Popen[str],
+                                                      short: Path) -> None:
+    started = descendants(running.pid)
+    assert running.stderr is not None
+    os.kill(started[-1], signal.SIGKILL)
+    assert running.wait(timeout=30) == 1
+    said = running.stderr.read()
+    assert "a process of Lava died with status 9" in said
+    assert [pid for pid in started if alive(pid)] == []
+    assert list(short.iterdir()) == []
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        for child in map(int, path.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Is it there and not a zombie that nobody has collected yet?"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_a_long_temporary_folder_does_not_matter(digits: Path, tmp_path: Path) -> None:
+    """Lava puts sockets there, whose paths have 108 bytes."""
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    done = subprocess.run(
+        [interpreter(), digits, "--input", digits.parent / "x.npz", "--output",
+         tmp_path / "run.npz", "--samples", "2"], env={**os.environ, "TMPDIR": str(long)},
+        capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(long.iterdir()) == []

@@ -12,7 +12,8 @@ from small_build import TARGET, small_mapping, small_quantized
 
 from neurocompile.diagnostics import CompileError
 from neurocompile.ir.base import Node
-from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.ir.quantized import QuantizedDrive, QuantizedNetwork
+from neurocompile.ir.transforms import Dense
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.integer import Probes
 from neurocompile_backends.lava.backend import backend
@@ -59,6 +60,12 @@ CASES: dict[str, QuantizedNetwork] = {
                        synapses={"format": GOOD.projections[0].format},
                        v_high=np.array([0, (131071 << 6) + 1])),
     "empty": replace(GOOD, populations=GOOD.populations[:1], projections=(), bounds=()),
+    "payload": replace(GOOD, inputs=(replace(GOOD.inputs[0], low=-1 << 31, high=1 << 31),)),
+    "wrap": changed(synapses={"format": GOOD.projections[0].format},
+                    a_low=np.array([0, -(1 << 25)]), a_high=np.array([1 << 25, 0])),
+    "drive": replace(GOOD, drives=(QuantizedDrive(
+        "in", "hidden", Dense(np.ones((2, 3)), (3,), (2,)), np.ones(2), np.zeros(2), 0.0, 1.0,
+        8191, 7),)),
     "per_neuron": changed({"threshold": np.array([5, 6])},
                           synapses={"format": GOOD.projections[0].format}),
 }
@@ -82,7 +89,8 @@ def test_everything_is_named_at_once() -> None:
     assert [d.code for d in found] == ["E810", "E811", "E812", "E813"]
 
 
-@pytest.mark.parametrize("name", [n for n in sorted(CASES) if n != "per_neuron"])
+@pytest.mark.parametrize("name", [
+    n for n, network in sorted(CASES.items()) if any(d.is_error for d in check(network))])
 def test_neither_emit_nor_run_begins_with_such_a_network(
         name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEUROCOMPILE_LAVA_PYTHON", "/does/not/exist")

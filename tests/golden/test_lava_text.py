@@ -22,7 +22,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Transform
 from neurocompile.models import LI, Model, Source
 from neurocompile_backends.lava.emit import emit
-from neurocompile_backends.lava.plan import plan
+from neurocompile_backends.lava.plan import plan, weights_key
 
 Golden = Callable[[str, str], None]
 
@@ -75,6 +75,19 @@ def test_neurons_that_differ_get_a_process_of_their_own(golden: Golden) -> None:
     differ = replace(hidden, membrane_decay=np.array([410, 2047]))
     golden("lava_per_neuron.py.txt",
            program(replace(network, populations=(network.populations[0], differ))))
+
+
+def test_a_population_may_be_named_as_a_matrix_would_be() -> None:
+    network = small_quantized()
+    source, hidden = network.populations
+    populations = [replace(source, name="a"), replace(hidden, name="b"),
+                   replace(hidden, name="a_to_b_weights")]
+    projection = replace(network.projections[0], name="q", source="a", target="b")
+    planned = plan(replace(network, populations=tuple(populations), projections=(projection,),
+                           inputs=(replace(network.inputs[0], name="a"),)))
+    used = [n.key for n in planned.neurons]
+    assert not {c.key for c in planned.connections} & set(used)
+    assert not {weights_key(c.key) for c in planned.connections} & set(used)
 
 
 @given(integer_cases())

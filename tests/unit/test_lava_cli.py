@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +35,8 @@ def test_compile_writes_the_program_and_says_where(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[-1] == (
         f"{tmp_path / 'b' / 'lava'}: README.md, network.npz, program.py, requirements.txt, "
         "support/__init__.py, support/command.py, support/data.py, support/network.py, "
-        "support/processes/__init__.py, support/running.py")
-    assert (tmp_path / "b/lava/requirements.txt").read_text() == "lava-nc==0.10.0\n"
+        "support/processes/__init__.py, support/running.py, support/supervisor.py")
+    assert (tmp_path / "b/lava/requirements.txt").read_text().splitlines()[0] == "lava-nc==0.10.0"
     known = facts("compile", DIGITS, "-t", "loihi1", "-o", tmp_path / "b", "-c", DIGITS_CONTRACT,
                   "-b", "lava", "-b", "lava")
     assert list(known["bundles"]) == ["lava"]
@@ -101,8 +107,9 @@ if __name__ == "__main__":
     sys.path.insert(0, sys.argv.pop(1))
     import program
     from lava.magma.runtime.runtime import Runtime
-    from support import main, running
+    from support import command, main, running
 
+    command.supervised = lambda work: work()  # here, where it can be counted
     running.SIGNAL_ELEMENTS = int(sys.argv.pop(1))
     starts, initialize = [], Runtime.initialize
     Runtime.initialize = lambda self, *a, **k: (starts.append(1), initialize(self, *a, **k))[1]
@@ -131,3 +138,36 @@ def test_a_batch_starts_lava_once_for_as_many_samples_as_a_source_holds(
     expected = nc.simulate(build, recorded.x).outputs["output"]
     with np.load(tmp_path / "run.npz") as run_alone:
         assert np.array_equal(run_alone["output"], expected)
+
+
+def test_a_terminated_command_ends_lava_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "many.npz", x=np.repeat(digits(6).x, 200, axis=0))
+    with tempfile.TemporaryDirectory(prefix="t-", dir="/tmp") as short, subprocess.Popen(
+            [sys.executable, "-m", "neurocompile.cli", "verify", folder / "build", "-i",
+             tmp_path / "many.npz", "--backends", "simulator,lava"],
+            env={**os.environ, "TMPDIR": short}, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True) as command:
+        try:
+            wait_for(lambda: list(Path(short).glob("*/rec-*")))
+            time.sleep(1.0)  # Lava is up by then
+            command.send_signal(signal.SIGTERM)
+            said = command.communicate(timeout=60)
+        finally:
+            command.kill()  # a test that failed must not wait for it
+        assert (command.returncode, said) == (128 + signal.SIGTERM, ("", ""))
+        assert list(Path(short).iterdir()) == []
+        assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if named(p, short)]
+
+
+def wait_for(seen: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not seen():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def named(cmdline: Path, text: str) -> bool:
+    try:
+        return text.encode() in cmdline.read_bytes()
+    except OSError:
+        return False

@@ -28,6 +28,10 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+LAVA = "echo 3 10 0.10.0"
+"""What an interpreter with lava-nc answers when it is asked for its versions."""
+
+
 def script(path: Path, *lines: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(("#!/bin/sh", *lines)) + "\n")
@@ -44,7 +48,7 @@ def failure(action: object) -> str:
 
 def test_the_environment_of_the_tests_has_the_pinned_lava() -> None:
     python = facts("lava", "python")["python"]
-    assert environment._runs([python, "-c", environment._PROBE]) == "(3, 10) 0.10.0"
+    assert environment._runs([python, "-c", environment._PROBE]) == "3 10 0.10.0"
 
 
 def test_setup_leaves_a_good_environment_alone() -> None:
@@ -77,11 +81,31 @@ def test_a_named_interpreter_without_lava_is_refused_not_passed_over(
 
 def test_a_named_interpreter_comes_before_our_own(bare: Path,
                                                   monkeypatch: pytest.MonkeyPatch) -> None:
-    script(bare / "home" / "lava-0.10.0" / "bin" / "python", "echo fine")
+    script(bare / "home" / "lava-0.10.0" / "bin" / "python", LAVA)
     assert environment.interpreter() == bare / "home" / "lava-0.10.0" / "bin" / "python"
-    other = script(bare / "other", "echo fine")
+    other = script(bare / "other", LAVA)
     monkeypatch.setenv("NEUROCOMPILE_LAVA_PYTHON", str(other))
     assert environment.interpreter() == other
+
+
+@pytest.mark.parametrize("stated", ["sub/python", "./sub/python", "~/sub/python", "on-path"])
+def test_a_named_interpreter_is_made_absolute(stated: str, bare: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program runs in another folder."""
+    script(bare / "sub" / "python", LAVA)
+    script(bare / "bin" / "on-path", LAVA)
+    monkeypatch.chdir(bare)
+    monkeypatch.setenv("NEUROCOMPILE_LAVA_PYTHON", stated)
+    found = environment.interpreter()
+    assert found.is_absolute()
+    assert found.samefile(bare / ("bin/on-path" if stated == "on-path" else "sub/python"))
+
+
+def test_another_lava_than_the_tested_one_is_refused(bare: Path,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    other = script(bare / "other", "echo 3 10 0.9.0")
+    monkeypatch.setenv("NEUROCOMPILE_LAVA_PYTHON", str(other))
+    assert "limit Python 3.10 with lava-nc 0.10.0" in failure(environment.interpreter)
 
 
 def test_setup_without_python_3_10_says_how_to_get_it(bare: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from neurocompile.backend import Bundle
 from neurocompile.diagnostics import CompileError
 from neurocompile.reference.encode import EncodedInput
+from neurocompile_backends.lava import worker
 from neurocompile_backends.lava.codes import CODES
 from neurocompile_backends.lava.worker import run_program
 
@@ -117,3 +118,18 @@ def test_nothing_of_this_environment_leads_the_program_astray(
     run("import sys, os, tempfile, numpy as np\n"
         "assert os.path.samefile(tempfile.gettempdir(), os.path.dirname(sys.argv[0]))\n"
         "np.savez(sys.argv[sys.argv.index('--output') + 1])\n")
+
+
+def test_a_full_disk_is_one_diagnostic(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(worker, "write_npz", full)
+    assert "No space left on device" in failure("", "E826")
+
+
+def test_a_program_that_leaves_no_result_is_named() -> None:
+    assert "run.npz" in failure("", "E826")
+    assert "E826" in failure("import sys\n"
+                             "open(sys.argv[sys.argv.index('--output') + 1], 'w').write('x')\n",
+                             "E826")

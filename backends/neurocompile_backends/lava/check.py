@@ -25,12 +25,14 @@ DELAY_MAX = 63
 MACHINE = {"u_bits": 25, "v_bits": 24, "overflow": "fold_saturate", "input_shift": 6,
            "threshold_shift": 6, "current_decay_offset": 1, "edge_latency": 1}
 """The step of Lava's fixed_pt LIF (docs/lava.md)."""
+SHIFTED_MAX = (1 << 31) - 1
 MAX_SYNAPSES = 1 << 26
 """Synapses of a projection that are written out: 400 MB in network.npz, some GB in Lava."""
 
 
 def check(network: QuantizedNetwork) -> list[Diagnostic]:
-    """E810 to E814, and W816 for what only Lava's simulation has. Empty if Lava can run it."""
+    """E810 to E814 and E817; W816 for what only Lava's simulation has, W818 for outputs that the
+    program does not write. Empty if Lava has all of it."""
     found = Diagnostics()
     target = network.target
     steps = {**asdict(target.machine), "edge_latency": target.edge_latency}
@@ -48,7 +50,30 @@ def check(network: QuantizedNetwork) -> list[Diagnostic]:
         found.add("E811", "network", "it has no neurons on the chip: there is nothing to run")
     for q in network.projections:
         _connection(q, found)
+    _ends(network, found)
     return list(found)
+
+
+def _ends(network: QuantizedNetwork, found: Diagnostics) -> None:
+    """Inputs, outputs and what the host loads."""
+    populations = {p.name: p for p in network.populations}
+    for i in network.inputs:
+        if i.low < -1 << 31 or i.high >= 1 << 31:
+            found.add("E817", i.name, "its payloads do not fit a message of Lava",
+                      got=f"{i.low} to {i.high}", limit="32 bits with sign",
+                      hint="fewer levels: a larger scale")
+    for d in network.drives:
+        registers = d.mantissa_max > 4095 or d.exponent_max > 7
+        if registers or np.any(populations[d.target].bias):
+            found.add("E811", d.target, "the host loads bias registers that Lava's LIF does not "
+                      "have, or that hold a bias already",
+                      got=f"mantissas to {d.mantissa_max} << {d.exponent_max}",
+                      limit="4095 << 7, and no bias of its own",
+                      hint="compile for loihi1 or loihi2")
+    for port in network.scheduled.discrete.outputs:
+        if port.population not in populations or populations[port.population].role == "source":
+            found.add("W818", port.name, "this output is an input: the program does not write it",
+                      got=port.population)
 
 
 def _neurons(p: QuantizedPopulation, bounds: Bounds | None, network: QuantizedNetwork,
@@ -61,7 +86,7 @@ def _neurons(p: QuantizedPopulation, bounds: Bounds | None, network: QuantizedNe
         "bias exponent": bool(np.any((p.bias_exponent < 0) | (p.bias_exponent > 7))),
         "bias mantissa": bool(np.any(np.abs(p.bias_mantissa) > np.iinfo(np.int16).max)),
         "decay": bool(np.any((p.current_decay < 0) | (p.current_decay > 4095)
-                             | (p.membrane_decay < 0) | (p.membrane_decay > 4096))),
+                             | (p.membrane_decay < 0) | (p.membrane_decay > 4095))),
         "threshold": bool(np.any((p.threshold < 0) | (p.threshold > 131071))),
     }
     if any(wrong.values()):
@@ -76,7 +101,12 @@ def _neurons(p: QuantizedPopulation, bounds: Bounds | None, network: QuantizedNe
                   "and be reset", got="no bound" if bounds is None else int(bounds.v_high.max()),
                   limit=int((p.threshold << 6).min(initial=131071 << 6)),
                   hint="state the longest run with --max-steps, and do not accept bounds")
-    if p.role != "source" and is_per_neuron(p):
+    reach = 0 if bounds is None else max(int(-bounds.a_low.min(initial=0)),
+                                         int(bounds.a_high.max(initial=0)))
+    if reach << 6 > SHIFTED_MAX:
+        found.add("E817", p.name, "Lava shifts sums by 6 in 32 bits, where this one could wrap",
+                  got=reach, limit=SHIFTED_MAX >> 6, hint="smaller weights or payloads")
+    if is_per_neuron(p):
         found.add("W816", p.name, "its neurons differ in decay or threshold, which Lava's LIF does "
                   "not have: the program has a process of its own for it, which runs in Lava's "
                   "simulation and not on a chip")

@@ -16,6 +16,10 @@ CODES: dict[str, tuple[str, str]] = {
              "spikes of another executor."),
     "W816": ("only in simulation", "Something Lava's processes for Loihi do not have; the program "
              "runs in Lava's simulation."),
+    "E817": ("numbers Lava cannot hold", "A payload of more than 32 bits, or a sum that would wrap "
+             "in Lava, which shifts it by 6 in 32 bits."),
+    "W818": ("output not in the program", "An output that is an input has no process; the program "
+             "does not write it."),
     "E820": ("no interpreter with Lava", "lava-nc runs on Python 3.10 only; `neurocompile lava "
              "setup` makes an environment for it."),
     "E821": ("no Python 3.10", "uv, PATH and pyenv have none that runs."),
@@ -25,6 +29,7 @@ CODES: dict[str, tuple[str, str]] = {
              "message."),
     "E824": ("Lava hung", "No sign of life for longer than NEUROCOMPILE_LAVA_TIMEOUT seconds; the "
              "program was ended."),
+    "E826": ("no place for a run", "The files of a run cannot be written or read."),
     "E825": ("bad Lava setting", "An environment variable of the Lava backend has an impossible "
              "value."),
 }

@@ -16,7 +16,7 @@ from neurocompile.ir.base import Array, n_elements
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Conv, Dense, to_sparse
 from neurocompile.npz import write_npz
-from neurocompile_backends.lava.environment import LAVA_VERSION
+from neurocompile_backends.lava.environment import LAVA_VERSION, PINS
 from neurocompile_backends.lava.plan import (
     Connection,
     Neurons,
@@ -25,11 +25,13 @@ from neurocompile_backends.lava.plan import (
     plan,
     unfolded,
     weights,
+    weights_key,
 )
 
 SUPPORT = files("neurocompile_backends.lava") / "bundle"
 SUPPORT_FILES = ("support/__init__.py", "support/command.py", "support/data.py",
-                 "support/network.py", "support/processes/__init__.py", "support/running.py")
+                 "support/network.py", "support/processes/__init__.py", "support/running.py",
+                 "support/supervisor.py")
 _MODULES = {"Dense": "lava.proc.dense.process", "DelayDense": "lava.proc.dense.process",
             "Sparse": "lava.proc.sparse.process", "DelaySparse": "lava.proc.sparse.process",
             "Conv": "lava.proc.conv.process"}
@@ -46,7 +48,7 @@ def emit(network: QuantizedNetwork) -> Bundle:
         **{name: (SUPPORT / name).read_bytes() for name in SUPPORT_FILES},
         "network.npz": packed.getvalue(),
         "README.md": _readme(planned).encode(),
-        "requirements.txt": f"lava-nc=={LAVA_VERSION}\n".encode()})
+        "requirements.txt": "".join(f"{pin}\n" for pin in PINS).encode()})
 
 
 # --- network.npz --------------------------------------------------------------------------------
@@ -180,10 +182,12 @@ def _head(planned: Plan, out: _Lines) -> None:
 
 
 def _from_support(planned: Plan) -> list[str]:
-    names = {"Input", "Drive", "Output", "Network", "main"}
+    names = {"Network", "Output", "main"}
+    if planned.drives:
+        names.add("Drive")
     processes = {c.process for c in planned.connections}
     if planned.inputs:
-        names.add("into_chip")
+        names |= {"Input", "into_chip"}
     if planned.islands:
         names.add("join")
     if any(n.per_neuron for n in planned.neurons):
@@ -206,14 +210,15 @@ def _facts(planned: Plan, out: _Lines) -> None:
     latency = {p.name: p.latency for p in network.populations}
     out.add("", "# Seconds a step, and chip steps a run is longer than its input.",
             f"DT_S = {discrete.dt_s!r}", f"LATENCY = {network.latency}",
-            f"MAX_STEPS = {network.max_steps!r}", "", "INPUTS = {")
-    out.add(*(f"    {i.name!a}: Input(shape={shapes[i.name]!r}, mode={i.mode!r}, "
-              f"scale={i.scale!r}, low={i.low}, high={i.high})," for i in planned.inputs.values()))
+            f"MAX_STEPS = {network.max_steps!r}", "",
+            f"INPUT_SHAPES = {shapes!a}", "", "# Inputs that are sent into the network.",
+            "INPUTS = {")
+    out.add(*(f"    {i.name!a}: Input(mode={i.mode!r}, scale={i.scale!r}, low={i.low}, "
+              f"high={i.high})," for i in planned.inputs.values()))
     out.add("}", "", "# Inputs that the host turns into bias registers, once a sample.",
             "DRIVES = [")
     for key, d in planned.drives:
-        out.add(f"    Drive(input={d.input!a}, population={d.target!a}, "
-                f"shape={shapes[d.input]!r},",
+        out.add(f"    Drive(input={d.input!a}, population={d.target!a},",
                 f"          low={d.low!r}, high={d.high!r}, mantissa_max={d.mantissa_max}, "
                 f"exponent_max={d.exponent_max},", f"          arrays={key!r}),")
     out.add("]", "", "OUTPUTS = {")
@@ -265,7 +270,7 @@ def _connection(planned: Plan, c: Connection, out: _Lines) -> None:
     out.add("", f"# {q.name!a}: {stored}{count}, weight = stored "
             f"<< {c.weight_exp}.")
     if sparse:
-        out.add(f"{c.key}_weights = csr(arrays, {c.key!r}, {shape!r})")
+        out.add(f"{weights_key(c.key)} = csr(arrays, {c.key!r}, {shape!r})")
     out.add(f"{c.key} = {c.process}(")
     with out.indent():
         out.add(*_arguments(c, shape))
@@ -292,12 +297,12 @@ def _arguments(c: Connection, shape: tuple[int, int]) -> list[str]:
                 f"groups={t.groups}, num_weight_bits=8, {message})"]
     name = f"arrays[{f'{c.key}.weights'!r}].astype(np.int32)"
     if c.process in ("Sparse", "DelaySparse"):
-        name = f"{c.key}_weights"
+        name = weights_key(c.key)
     lines = [f"name={c.key!r}, weights={name},"]
     if c.process == "DelayDense":
         lines.append(f"delays=delays_of(arrays, {c.key!r}, {shape!r}),")
     if c.process == "DelaySparse":
-        lines.append(f"delays=csr_delays_of(arrays, {c.key!r}, {c.key}_weights),")
+        lines.append(f"delays=csr_delays_of(arrays, {c.key!r}, {name}),")
     return [*lines, f"sign_mode=SignMode.{c.projection.sign_mode.upper()}, "
             f"num_weight_bits={c.num_weight_bits}, weight_exp={c.weight_exp}, {message})"]
 
@@ -325,8 +330,11 @@ def _readme(planned: Plan) -> str:
 Written by neurocompile {neurocompile.__version__}. It needs Python 3.10 and lava-nc {LAVA_VERSION}\
 , nothing else:
 
-    python3.10 -m venv lava && lava/bin/pip install -r requirements.txt
-    lava/bin/python program.py --input x.npz --output run.npz --steps N
+    python3.10 -m venv ~/lava && ~/lava/bin/pip install -r requirements.txt
+    ~/lava/bin/python program.py --input x.npz --output run.npz --steps N
+
+Keep data and results somewhere else: a later compilation does not replace this folder if \
+something in it was changed or added.
 
 `x.npz` holds `[sample, step, *shape]`, or `[sample, *shape]` shown for N steps, under these \
 names (or `x`, if there is one input only):

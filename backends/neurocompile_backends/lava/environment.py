@@ -25,7 +25,8 @@ PINS = (f"lava-nc=={LAVA_VERSION}", "asteval==0.9.33", "networkx==2.8.7", "numpy
 INTERPRETER = "NEUROCOMPILE_LAVA_PYTHON"
 HOME = "NEUROCOMPILE_HOME"
 SETUP = "neurocompile lava setup"
-_PROBE = "import sys, importlib.metadata as m; print(sys.version_info[:2], m.version('lava-nc'))"
+_PROBE = "import sys, importlib.metadata as m; print(*sys.version_info[:2], m.version('lava-nc'))"
+_WANTED = f"3 10 {LAVA_VERSION}"  # what _PROBE prints
 _SETUP_SECONDS = 1800
 
 
@@ -56,18 +57,23 @@ def interpreter() -> Path:
         return Path(sys.executable)
     stated = os.environ.get(INTERPRETER)
     if stated:
-        found = _runs([stated, "-c", _PROBE])
-        if found is None:
+        # Absolute, because the program runs elsewhere; not resolved, which would leave a venv.
+        found = shutil.which(Path(stated).expanduser())
+        if found is None or not _has_lava(Path(found).absolute()):
             raise fail("E820", INTERPRETER, "this interpreter does not run or has no lava-nc",
                        got=stated, limit=f"Python {PYTHON} with lava-nc {LAVA_VERSION}",
                        hint=f"correct it, or unset it and run `{SETUP}`")
-        return Path(stated)
+        return Path(found).absolute()
     own = _python_of(own_environment())
-    if _runs([str(own), "-c", _PROBE]) is None:
+    if not _has_lava(own):
         raise fail("E820", "lava", f"no interpreter with lava-nc, which needs Python {PYTHON}",
                    got=f"Python {sys.version_info[0]}.{sys.version_info[1]} without it here",
                    hint=f"run `{SETUP}`, or name an interpreter in ${INTERPRETER}")
     return own
+
+
+def _has_lava(python: Path) -> bool:
+    return _runs([str(python), "-c", _PROBE]) == _WANTED
 
 
 def has_lava_here() -> bool:
@@ -88,7 +94,7 @@ def setup(*, force: bool = False) -> tuple[Path, bool]:
     """
     folder = own_environment()
     python = _python_of(folder)
-    if not force and _runs([str(python), "-c", _PROBE]) is not None:
+    if not force and _has_lava(python):
         return python, False
     base = find_python()
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
@@ -98,6 +104,8 @@ def setup(*, force: bool = False) -> tuple[Path, bool]:
         _call([str(_python_of(part)), "-m", "pip", "install", "--quiet",
                "--disable-pip-version-check", *PINS])
         _call([str(_python_of(part)), "-c", "import lava.magma"])
+        if not force and _has_lava(python):  # somebody else was faster
+            return python, False
         # A venv holds its own path only in its scripts, which nothing here uses.
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)

@@ -100,12 +100,17 @@ def plan(network: QuantizedNetwork) -> Plan:
     connections = []
     for q in network.projections:
         key = _free(f"{keys[q.source]}_to_{keys[q.target]}", used_keys)
-        used_keys.add(key)
+        used_keys |= {key, weights_key(key)}
         connections.append(_connection(key, keys, q, populations[q.source],
                                        inputs.get(q.source)))
     drives = tuple((f"drive_{i}", d) for i, d in enumerate(network.drives))
     return Plan(network, {keys[name]: i for name, i in inputs.items()}, neurons,
                 tuple(connections), drives, _islands([n.key for n in neurons], connections))
+
+
+def weights_key(key: str) -> str:
+    """The variable of program.py that holds a connection's sparse matrix."""
+    return f"{key}_weights"
 
 
 def is_per_neuron(p: QuantizedPopulation) -> bool:
@@ -203,7 +208,8 @@ def _keys(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
 
 def _free(stem: str, used: set[str]) -> str:
     return next(key for number in itertools.count(1)
-                if (key := stem if number == 1 else f"{stem}_{number}") not in used)
+                if not {key := stem if number == 1 else f"{stem}_{number}",
+                        weights_key(key)} & used)
 
 
 def _islands(keys: list[str], connections: Sequence[Connection]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from neurocompile.backend import Bundle
 from neurocompile.diagnostics import fail
 from neurocompile.ir.base import Array
-from neurocompile.npz import NpzReader, write_npz
+from neurocompile.npz import NpzError, NpzReader, write_npz
 from neurocompile.reference.encode import EncodedInput
 
 TIMEOUT = "NEUROCOMPILE_LAVA_TIMEOUT"
@@ -53,27 +53,45 @@ def seconds_without_a_sign() -> float:
 def run_program(python: Path, bundle: Bundle, encoded: EncodedInput, probes: list[str],
                 progress: Callable[[int], None] | None = None) -> dict[str, npt.NDArray[np.int32]]:
     """What the program recorded: {"POP:s": [sample, chip step, n]}. Raises ``CompileError``: E823
-    (it failed), E824 (it hung)."""
+    (it failed), E824 (it hung), E826 (no place for its files)."""
     limit = seconds_without_a_sign()
-    with tempfile.TemporaryDirectory(prefix="neurocompile-lava-") as name:
-        folder = Path(name)
-        for file, content in bundle.files.items():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_bytes(content)
-        with (folder / "job.npz").open("wb") as job:
-            write_npz(job, _job(encoded))
-        command = [str(python), str(folder / "program.py"), "--encoded", "--progress",
-                   "--input", str(folder / "job.npz"), "--output", str(folder / "run.npz")]
-        for probe in probes:
-            command += ["--probe", probe]
-        _watch(command, folder, limit, progress)
-        with (folder / "run.npz").open("rb") as recorded, NpzReader(recorded) as reader:
-            return {name: values.astype(np.int32, copy=False)
-                    for name, values in reader.read(probes, _LIMIT_BYTES).items()}
+    try:
+        with tempfile.TemporaryDirectory(prefix="ncl-", dir=_short_folder(),
+                                         ignore_cleanup_errors=True) as name:
+            return _run_in(Path(name), python, bundle, encoded, probes, limit, progress)
+    except (OSError, NpzError) as error:
+        raise fail("E826", "lava", "the files of the run cannot be written or read",
+                   got=str(error)[:200], hint="space and permissions of $TMPDIR") from error
+
+
+def _run_in(folder: Path, python: Path, bundle: Bundle, encoded: EncodedInput,
+            probes: list[str], limit: float, progress: Callable[[int], None] | None,
+            ) -> dict[str, npt.NDArray[np.int32]]:
+    for file, content in bundle.files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
+    with (folder / "job.npz").open("wb") as job:
+        write_npz(job, _job(encoded))
+    command = [str(python), str(folder / "program.py"), "--encoded", "--progress",
+               "--input", str(folder / "job.npz"), "--output", str(folder / "run.npz")]
+    for probe in probes:
+        command += ["--probe", probe]
+    _watch(command, folder, limit, progress)
+    with (folder / "run.npz").open("rb") as recorded, NpzReader(recorded) as reader:
+        return {name: values.astype(np.int32, copy=False)
+                for name, values in reader.read(probes, _LIMIT_BYTES).items()}
+
+
+def _short_folder() -> str:
+    """The temporary folder, or /tmp where its path leaves no room for those of Lava's sockets in
+    it, which have 108 bytes."""
+    usual = tempfile.gettempdir()
+    return "/tmp" if len(usual) > 60 and Path("/tmp").is_dir() else usual
 
 
 def _job(encoded: EncodedInput) -> dict[str, Array]:
-    arrays: dict[str, Array] = {"steps": np.array(encoded.n_steps)}
+    arrays: dict[str, Array] = {"steps": np.array(encoded.n_steps),
+                                "samples": np.array(encoded.n_samples)}
     arrays |= {f"payload:{name}": values for name, values in encoded.payloads.items()}
     return {**arrays, **{f"bias:{name}": values for name, values in encoded.biases.items()}}
 
@@ -104,8 +122,7 @@ def _watch(command: list[str], folder: Path, limit: float,
             raise fail("E824", "lava", "the program closed its output and did not end",
                        got=_shown(lines), limit=f"{limit:g} s") from None
     if status:
-        raise fail("E823", "lava", f"the program ended with status {status}", got=_shown(lines),
-                   hint="`neurocompile lava setup --force` if lava-nc itself is broken")
+        raise fail("E823", "lava", f"the program ended with status {status}", got=_shown(lines))
 
 
 def _read(stream: IO[str], said: queue.Queue[str | None]) -> None:
@@ -117,7 +134,7 @@ def _read(stream: IO[str], said: queue.Queue[str | None]) -> None:
 
 def _shown(lines: list[str]) -> str:
     kept = [line for line in lines if line and not line.startswith(("sample ", "step "))]
-    return " / ".join((kept or lines)[-_LAST_LINES:])[-1200:] or "nothing was printed"
+    return " / ".join((kept or lines[-1:])[-_LAST_LINES:])[-1200:] or "nothing was printed"
 
 
 @contextmanager

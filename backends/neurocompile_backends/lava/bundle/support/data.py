@@ -5,50 +5,57 @@ from __future__ import annotations
 import numpy as np
 from scipy.sparse import csr_matrix
 
+MOST_STEPS = (1 << 31) - 1
+
 
 class DataError(Exception):
     """Something about the data the user gave."""
 
 
 def encode(program, arrays, values, steps):
-    """Data as integers: payloads {input: [sample, step, n]} and biases {population: [sample, n]}.
+    """Data as integers: payloads {input: [sample, step, n]}, biases {population: [sample, n]}, and
+    how many samples and steps there are.
 
     ``values[input]``: [sample, step, *shape], or [sample, *shape] for ``steps`` equal steps.
     """
-    shapes = {name: i.shape for name, i in program.INPUTS.items()}
-    shapes.update({d.input: d.shape for d in program.DRIVES})
-    found = {name: _in_steps(name, _value(values, name, len(shapes)), shape, steps)
-             for name, shape in shapes.items()}
-    if len({a.shape[0] for a in found.values()}) > 1:
-        raise DataError("the inputs differ in their number of samples")
-    lengths = {a.shape[1] for a in found.values() if a.shape[1] > 1} or {steps or 1}
-    if len(lengths) > 1 or (steps and lengths != {steps}):
-        raise DataError(f"the inputs have {sorted(lengths)} steps, --steps says {steps}")
+    found = {name: _in_steps(name, _value(program, values, name), shape, steps)
+             for name, shape in program.INPUT_SHAPES.items()}
+    samples = {len(a) for a, _ in found.values()}
+    lengths = {n for _, n in found.values()}
+    if len(samples) > 1 or len(lengths) > 1:
+        raise DataError(f"the inputs differ: {sorted(samples)} samples, {sorted(lengths)} steps")
     length = lengths.pop()
+    if steps and steps != length:
+        raise DataError(f"the inputs have {length} steps, --steps says {steps}")
+    if length > MOST_STEPS:
+        raise DataError(f"{length} steps are more than Lava counts, {MOST_STEPS}")
     if program.MAX_STEPS is not None and length > program.MAX_STEPS:
         raise DataError(f"{length} steps are more than the {program.MAX_STEPS} for which overflow "
                         "was excluded")
-    payloads = {name: _payload(name, i, found[name]) for name, i in program.INPUTS.items()}
-    return payloads, _biases(program, arrays, found), length
+    arrived = {name: a for name, (a, _) in found.items()}
+    payloads = {name: _payload(name, i, arrived[name]) for name, i in program.INPUTS.items()}
+    return payloads, _biases(program, arrays, arrived), samples.pop(), length
 
 
-def _value(values, name, inputs):
-    for key in (name, f"x_{name}", *(("x",) if inputs == 1 else ())):
+def _value(program, values, name):
+    alone = ("x",) if len(program.INPUT_SHAPES) == 1 else ()
+    for key in (name, f"x_{name}", *alone):
         if key in values:
             return values[key]
     raise DataError(f"the data hold no array for input {name!r}, only {sorted(values)}")
 
 
 def _in_steps(name, values, shape, steps):
+    """([sample, step or 1, n], steps): one step where the values are shown for all of them."""
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise DataError(f"input {name!r} holds something else than finite numbers")
-    if values.ndim == len(shape) + 1 and values.shape[1:] == shape:
+    if values.ndim == len(shape) + 1 and values.shape[1:] == shape and len(values):
         if not steps:
             raise DataError(f"input {name!r} has no step axis: --steps says how long it is shown")
-        values = values[:, None]
+        return values.reshape(len(values), 1, -1), steps
     if values.ndim != len(shape) + 2 or values.shape[2:] != shape or 0 in values.shape[:2]:
         raise DataError(f"input {name!r} is {values.shape}, wanted [sample, step, *{shape}]")
-    return values.reshape(*values.shape[:2], -1)
+    return values.reshape(*values.shape[:2], -1), values.shape[1]
 
 
 def _payload(name, i, values):

@@ -15,7 +15,6 @@ from scipy.sparse import csr_matrix
 class Input:
     """An input that is sent: payload integers in [low, high], value = payload * scale."""
 
-    shape: tuple
     mode: str
     scale: float
     low: int
@@ -32,7 +31,6 @@ class Drive:
 
     input: str
     population: str
-    shape: tuple
     low: float
     high: float
     mantissa_max: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +15,18 @@ from lava.proc.io.sink import RingBuffer
 
 from .data import DataError, registers
 from .processes import PerNeuronLIFReset, Recorder
+from .supervisor import watch
 
 STEPS_AT_ONCE = 50  # between two signs of life
 SIGNAL_ELEMENTS = 1 << 25  # of a RingBuffer: more samples than fit take another start of Lava
 
 
-def run(program, arrays, payloads, biases, steps, probes, tell=None):
+def run(program, arrays, payloads, biases, samples, steps, probes, tell=None):
     """Run all samples. Returns {(population, kind): [sample, chip step, n]}.
 
     ``probes``: pairs of population and "s", "u" or "v". Lava is started once for as many samples
     as its source holds; between two samples the states are cleared, which a start would do too.
     """
-    given = [*payloads.values(), *biases.values()]
-    samples = len(given[0]) if given else 1
     period = steps + program.LATENCY
     widest = max((p.shape[2] for p in payloads.values()), default=1)
     at_once = max(1, SIGNAL_ELEMENTS // (period * widest))
@@ -52,12 +53,14 @@ def _start(program, arrays, payloads, biases, samples, steps, probes, tell, firs
     signals = {name: _signal(payload, steps, period) for name, payload in payloads.items()}
     network = program.build(arrays, signals, period, {name: rows[0] for name, rows in
                                                       loaded.items()})
-    folder = Path(tempfile.mkdtemp(prefix="lava-run-"))
+    folder = Path(tempfile.mkdtemp(prefix="rec-"))
     try:
         files = _record(network, probes, folder, samples * period)
         process = next(iter(network.populations.values()))
         config = Loihi2SimCfg(select_tag="fixed_pt")
+        stop = threading.Event()
         try:
+            watch(stop)
             for sample in range(samples):
                 tell(f"sample {first_sample + sample + 1}")
                 if sample:
@@ -69,6 +72,7 @@ def _start(program, arrays, payloads, biases, samples, steps, probes, tell, firs
                     left -= now
                     tell(f"step {period - left} of {period}")
         finally:
+            stop.set()
             process.stop()
         return {probe: np.load(path).reshape(samples, period, -1)
                 for probe, path in files.items()}
@@ -82,12 +86,24 @@ def _record(network, probes, folder, rows):
         wanted = {kind: folder / f"{index}-{kind}.npy" for kind in "suv"
                   if (name, kind) in probes}
         for kind, path in wanted.items():
-            np.lib.format.open_memmap(path, mode="w+", dtype=np.int32,
-                                      shape=(rows, process.s_out.shape[0])).flush()
+            _reserve(path, (rows, process.s_out.shape[0]))
             files[name, kind] = path
         if wanted:
             Recorder(lif=process, files=wanted)
     return files
+
+
+def _reserve(path, shape):
+    """An .npy file with all its bytes: a full disk is met here, and not in a process of Lava,
+    which a write into a hole of its memory would kill."""
+    rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.int32, shape=shape)
+    with path.open("rb+") as file:
+        size = path.stat().st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            rows[:] = 0
+    rows.flush()
 
 
 def _clear(network, loaded):
@@ -109,7 +125,7 @@ def _clear(network, loaded):
 # --- the chip itself ----------------------------------------------------------------------------
 
 
-def run_on_chip(program, arrays, payloads, biases, steps, tell=None):
+def run_on_chip(program, arrays, payloads, biases, samples, steps, tell=None):
     """As :func:`run` on Loihi 2 through Intel's lava-loihi: spikes of the outputs only.
 
     Never run on a chip. A start for each sample: what is under way on a chip cannot be cleared.
@@ -120,9 +136,8 @@ def run_on_chip(program, arrays, payloads, biases, steps, tell=None):
         raise DataError("--hardware needs Intel's lava-loihi, which this Python does not have "
                         f"({error})") from error
     names = sorted({o.population for o in program.OUTPUTS.values()})
-    given = [*payloads.values(), *biases.values()]
     recorded = []
-    for sample in range(len(given[0])):
+    for sample in range(samples):
         if tell:
             tell(f"sample {sample + 1}")
         signals = {name: _signal(p[sample:sample + 1], steps, steps + program.LATENCY)
