@@ -14,6 +14,7 @@ from neurocompile.ir.transforms import Conv, Dense, Sparse
 
 if TYPE_CHECKING:
     from neurocompile.api import Build, Run
+    from neurocompile.ir.mapping import Mapping
     from neurocompile.ir.quantized import QuantizedNetwork
     from neurocompile.ir.target import TargetSpec
 
@@ -146,7 +147,8 @@ def _error(network: QuantizedNetwork, subject: str, quantity: str) -> float | No
 
 
 def mapping_facts(build: Build) -> Facts:
-    """Cores used, against the lower bound, and the fullest core for each limit."""
+    """Cores used, against the lower bound, the fullest core for each limit, and what a step costs
+    on the mesh."""
     from neurocompile.passes.partition import core_lower_bound
 
     use = build.mapping.use
@@ -159,7 +161,40 @@ def mapping_facts(build: Build) -> Facts:
         "ratio_to_bound": len(use) / bound if bound else None,
         "fullest": {name: {"used": max((getattr(u, name) for u in use), default=0),
                            "limit": getattr(limits, name)} for name in names},
+        **cost_facts(build.mapping),
     }
+
+
+def cost_facts(mapping: Mapping) -> Facts:
+    """Messages, hops and operations a step, each with a bound that no mapping (messages), no
+    placement (hops) or no distribution over these cores (operations) goes below; the traffic
+    between chips. ``profiled``: rates are of calibration data, else every neuron fires."""
+    from neurocompile.verification.mesh import chip_links, hop_bound, total_hops
+    from neurocompile.verification.traffic import message_bound, traffic
+
+    measured = traffic(mapping)
+    place, layout = mapping.placement, mapping.target.chip
+    operations = measured.operations
+    facts: Facts = {
+        "profiled": bool(mapping.rates),
+        "messages": _bounded(measured.messages, message_bound(mapping.quantized, mapping.rates)),
+        "input_messages": float(measured.from_host.sum()),
+        "worst_core_operations": _bounded(
+            float(operations.max(initial=0.0)), float(operations.mean()) if operations.size else 0),
+        "hops": None, "chips": None, "links": [],
+    }
+    if place is not None:
+        facts["hops"] = _bounded(total_hops(measured.between, place, layout),
+                                 hop_bound(measured.between, layout))
+        facts["chips"] = int(place.chip.max(initial=-1)) + 1
+        facts["links"] = [{"from": a, "to": b, "messages": n}
+                          for a, b, n in chip_links(measured.between, place)]
+    return facts
+
+
+def _bounded(value: float, bound: float) -> Facts:
+    return {"value": value, "lower_bound": bound,
+            "ratio_to_bound": value / bound if bound else None}
 
 
 def run_facts(run: Run) -> Facts:

@@ -22,7 +22,8 @@ from neurocompile.ir.target import TargetSpec
 from neurocompile.models.dynamics import options_of
 from neurocompile.passes.canonicalize import Canonicalize
 from neurocompile.passes.discretize import Discretize
-from neurocompile.passes.partition import Partition
+from neurocompile.passes.place import Place
+from neurocompile.passes.portfolio import Portfolio
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.schedule import Schedule
 from neurocompile.reference.floating import run_float
@@ -36,7 +37,7 @@ _SAMPLES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose of the passes; see ``Quantize`` and ``Partition``."""
+    """What a user may choose of the passes; see ``Quantize`` and ``Portfolio``."""
 
     weight_bits: int = 8
     decay_rounding: Rounding = Rounding.NEAREST
@@ -59,16 +60,20 @@ def lower(network: Network, contract: Contract, target: TargetSpec, options: Opt
     """
     discrete = discretize(network, contract)
     scheduled, notes = Schedule(target, _observed(calibration)).run_with_notes(discrete)
+    rates = _rates(discrete, calibration)
     quantize = Quantize(options.weight_bits, options.decay_rounding, options.thresholds,
-                        options.max_steps, options.accept_bounds, _rates(discrete, calibration))
+                        options.max_steps, options.accept_bounds, rates)
     quantized, more = quantize.run_with_notes(scheduled)
     found = Diagnostics()
     found.extend(check_quantized(quantized))
     found.raise_if_errors()
-    mapping = Partition(neurons_per_core=options.neurons_per_core).run(quantized)
+    on_chip = {p.name: rates[p.of] for p in scheduled.populations if p.of in rates}
+    portfolio = Portfolio(options.neurons_per_core, rates=on_chip)
+    mapping, tried = portfolio.run_with_notes(quantized)
+    mapping = Place().run(mapping)
     found.extend(check_mapping(mapping))
     found.raise_if_errors()
-    return mapping, (*notes, *more)
+    return mapping, (*notes, *more, *tried)
 
 
 def check(network: Network, contract: Contract, target: TargetSpec, options: Options,

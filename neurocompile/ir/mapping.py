@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from neurocompile.ir.base import IntArray, Node, register
+from neurocompile.ir.base import FloatArray, IntArray, Node, register
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 
@@ -36,13 +36,29 @@ class CoreUse(Node):
 
 @register
 @dataclass(frozen=True, eq=False)
+class Placement(Node):
+    """Where core i is: tile (``x[i]``, ``y[i]``) of chip ``chip[i]``; shape (n_cores,) each."""
+
+    chip: IntArray
+    x: IntArray
+    y: IntArray
+
+
+@register
+@dataclass(frozen=True, eq=False)
 class Mapping(Node):
-    """Each neuron on exactly one core; each core within each limit of the target."""
+    """Each neuron on exactly one core; each core within each limit of the target.
+
+    ``rates``: the mean spikes a step of each neuron, by population, that messages are weighted
+    with; 1 for populations it does not name. Cores of a placed mapping are 0 to n_cores - 1.
+    """
 
     quantized: QuantizedNetwork
     target: TargetSpec
     slices: tuple[Slice, ...]
     use: tuple[CoreUse, ...]
+    placement: Placement | None = None
+    rates: dict[str, FloatArray] = field(default_factory=dict)
 
     @property
     def n_cores(self) -> int:

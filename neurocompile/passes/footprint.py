@@ -82,6 +82,7 @@ class Footprint:
         self.projection = projection
         self.transform = projection.transform
         self.core = target.core
+        self.n_target = quantized.population(projection.target).n
         self.encoding = encoding_of(projection.transform, target)
         self.axons_per_source = axons_per_source(projection.source, quantized)
         self.weight_bits = stored_weight_bits(projection, target)
@@ -289,6 +290,16 @@ def _reads(conv: Conv, axis: int) -> IntArray:
     tap = np.arange(conv.weight.shape[2 + axis])[None, :] * conv.dilation[axis]
     where = out + tap - conv.padding[axis]
     return np.where((where < 0) | (where >= conv.in_chw[1 + axis]), -1, where)
+
+
+def taps_between(conv: Conv, axis: int) -> Counts:
+    """How often each output row (axis 0) or column (1) reads each input coordinate, shape
+    (n_in, n_out)."""
+    reads = _reads(conv, axis)
+    taps = np.zeros((conv.in_chw[1 + axis], len(reads)), np.int64)
+    output = np.broadcast_to(np.arange(len(reads))[:, None], reads.shape)
+    np.add.at(taps, (reads[reads >= 0], output[reads >= 0]), 1)
+    return taps
 
 
 def _window(reads: IntArray, span: tuple[int, int]) -> tuple[int, int] | None:

@@ -1,5 +1,7 @@
 """``partition``: neurons onto cores, in sequential blocks as large as every limit allows.
 
+The first candidate of :mod:`neurocompile.passes.portfolio`, and what all others are measured by.
+
 Each population is cut into ranges of its flat order. How many output axons a neuron needs depends
 on how many blocks its targets are cut into, so populations are cut from the last to the first,
 and again where a later cut made them send to more blocks than their core has output axons for.
@@ -8,6 +10,7 @@ The last block of a population joins a core that has room for it. Nothing is ran
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -18,7 +21,15 @@ from neurocompile.ir.base import IntArray
 from neurocompile.ir.mapping import CoreUse, Mapping, Slice
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation
 from neurocompile.ir.target import CoreLimits
-from neurocompile.passes.footprint import Block, Counts, Footprint, max_delay
+from neurocompile.passes.footprint import (
+    SYNAPSES_PER_ENTRY,
+    Block,
+    Counts,
+    Footprint,
+    index_bits,
+    max_delay,
+    packed_bits,
+)
 
 MAX_ROUNDS = 64
 """Cuts of a recurrent network before giving up; two or three are usual."""
@@ -40,64 +51,113 @@ class Partition:
         Raises :class:`CompileError` with E520 to E527: everything no partition could satisfy, at
         once; or that more cores are needed than the target has.
         """
-        if self.neurons_per_core is not None and self.neurons_per_core < 1:
-            raise fail("E526", "--neurons-per-core", "a core holds at least one neuron",
-                       got=self.neurons_per_core, limit="1")
-        network = _Network(quantized, self.neurons_per_core)
-        found = Diagnostics()
-        _check_delays(quantized, found)
-        for population in network.populations.values():
-            _check_alone(population, network, found)
-        n_cores = quantized.target.chip.cores * quantized.target.chip.chips
-        lower_bound = core_lower_bound(quantized)
-        if lower_bound > n_cores:
-            _too_many(quantized, f"at least {lower_bound}", found)
-        found.raise_if_errors()
+        network = check_possible(quantized, self.neurons_per_core)
         _cut_all(network)
         cores = _fill_cores(network)
-        if len(cores) > n_cores:
+        if len(cores) > quantized.target.chip.cores * quantized.target.chip.chips:
+            found = Diagnostics()
             _too_many(quantized, str(len(cores)), found)
             found.raise_if_errors()
         return _mapping(quantized, cores)
 
 
+def check_possible(quantized: QuantizedNetwork, neurons_per_core: int | None) -> ChipNetwork:
+    """The network to be cut, if some partition may exist.
+
+    Raises :class:`CompileError` with everything that no partition could satisfy, at once: E520 to
+    E526.
+    """
+    if neurons_per_core is not None and neurons_per_core < 1:
+        raise fail("E526", "--neurons-per-core", "a core holds at least one neuron",
+                   got=neurons_per_core, limit="1")
+    network = ChipNetwork(quantized, neurons_per_core)
+    found = Diagnostics()
+    _check_delays(quantized, found)
+    for population in network.populations.values():
+        _check_alone(population, network, found)
+    lower_bound = core_lower_bound(quantized)
+    if lower_bound > quantized.target.chip.cores * quantized.target.chip.chips:
+        _too_many(quantized, f"at least {lower_bound}", found)
+    found.raise_if_errors()
+    return network
+
+
 def core_lower_bound(quantized: QuantizedNetwork) -> int:
     """No partition uses fewer cores: the largest ceil(total / limit) over all limits of a core.
 
-    Totals leave out what depends on the partition (indices, words filled up, axons to several
-    cores), so that the bound holds for every partition.
+    Totals leave out what depends on the partition (axons to several cores), so that the bound
+    holds for every partition. Memory is the least that so few cores could do with.
     """
-    network = _Network(quantized, None)
+    network = ChipNetwork(quantized, None)
     core, populations = quantized.target.core, network.populations.values()
-    input_axons = output_axons = memory_bits = 0
+    input_axons = output_axons = 0
     for print_ in network.footprints:
         source = quantized.population(print_.projection.source)
         sent = print_.fan_out(source.n)
         reaching = int(np.count_nonzero(sent))
         input_axons += reaching * print_.axons_per_source
         output_axons += reaching * network.slots if source.role != "source" else 0
-        memory_bits += _least_bits(print_, int(sent.sum()))
     totals = (
         (sum(p.n for p in populations), core.neurons),
         (input_axons, core.input_axons), (output_axons, core.output_axons),
-        (memory_bits, core.synapse_memory_bits),
         (_n_distinct([p.configurations for p in populations]), core.neuron_configurations),
         (_n_distinct([p.thresholds for p in populations]), core.threshold_configurations),
     )
-    return max((-(-total // limit) for total, limit in totals if limit), default=0)
+    least = max((-(-total // limit) for total, limit in totals if limit), default=0)
+    n = sum(p.n for p in populations)
+    if not core.synapse_memory_bits or not n:
+        return least
+    memories = [_LeastMemory(print_) for print_ in network.footprints]
+
+    def needed(n_cores: int) -> int:
+        bits = sum(memory.bits(n_cores) for memory in memories)
+        return math.ceil(bits / core.synapse_memory_bits - 1e-9)
+
+    # More cores need fewer bits of index: the first number that holds its own memory.
+    least = max(least, needed(n), 1)
+    while needed(least) > least:
+        least += 1
+    return least
 
 
-def _least_bits(print_: Footprint, n_synapses: int) -> int:
-    if print_.encoding == "conv":
-        return print_.transform.n_parameters * print_.weight_bits
-    return n_synapses * print_.synapse_bits
+class _LeastMemory:
+    """The synaptic memory a projection takes on any so many cores together, at the least.
+
+    A core with up to 2^j neurons of the target has indices of j bits. On k cores at most k * 2^j
+    neurons can have no more than that: those with the most synapses. Entries are filled in the
+    way that wastes least.
+    """
+
+    def __init__(self, print_: Footprint):
+        self.print_ = print_
+        n = print_.n_target
+        fan_in = np.broadcast_to(print_.lone_axons(), (n,))
+        self.largest = np.concatenate([[0], np.cumsum(-np.sort(-fan_in))])
+
+    def bits(self, n_cores: int) -> float:
+        print_ = self.print_
+        if print_.encoding == "conv":
+            return print_.transform.n_parameters * print_.weight_bits
+        n, total = len(self.largest) - 1, int(self.largest[-1])
+        before = self._bits_a_synapse(0)
+        bits, held = total * before, n_cores
+        while print_.encoding == "sparse" and held < n:
+            now = self._bits_a_synapse(index_bits(held // n_cores + 1))
+            bits += (total - int(self.largest[held])) * (now - before)
+            before, held = now, max(2 * held, 64 * n_cores)
+        return bits
+
+    def _bits_a_synapse(self, index: int) -> float:
+        counts = np.arange(1, SYNAPSES_PER_ENTRY + 1)
+        return float(np.min(packed_bits(counts, self.print_.synapse_bits + index,
+                                        self.print_.core) / counts))
 
 
 def _n_distinct(parts: list[IntArray]) -> int:
     return len(np.unique(np.concatenate(parts))) if parts else 0
 
 
-class _Population:
+class ChipPopulation:
     """A population on the chip: what is known of its neurons, and how it is cut now."""
 
     def __init__(self, quantized: QuantizedPopulation, configurations: IntArray):
@@ -112,7 +172,7 @@ class _Population:
         self.n_recuts = 0
 
 
-class _Network:
+class ChipNetwork:
     """The populations on the chip and the projections into them."""
 
     def __init__(self, quantized: QuantizedNetwork, neurons_per_core: int | None):
@@ -124,13 +184,13 @@ class _Network:
         self.footprints = [Footprint(p, quantized) for p in quantized.projections]
         sizes = {p.name: p.n for p in quantized.populations}
         rules: dict[tuple[object, ...], int] = {}
-        self.populations: dict[str, _Population] = {}
+        self.populations: dict[str, ChipPopulation] = {}
         for p in quantized.populations:
             if p.role == "source":
                 continue  # fed by the host: on no core
             rule = rules.setdefault((p.reset, p.compare, p.max_spikes), len(rules))
             codes = (rule * 8192 + p.current_decay) * 8192 + p.membrane_decay  # each <= 4096
-            self.populations[p.name] = _Population(p, codes)
+            self.populations[p.name] = ChipPopulation(p, codes)
         # Per projection: destination blocks of each source neuron; at least one where it reaches.
         self.sends: dict[str, Counts] = {}
         for print_ in self.footprints:
@@ -143,7 +203,7 @@ class _Network:
                 source.fan_out = source.fan_out + sent
                 self.sends[projection.name] = (sent > 0).astype(np.int64)
 
-    def output_axons(self, population: _Population) -> Counts:
+    def output_axons(self, population: ChipPopulation) -> Counts:
         """Output axons of each neuron, shape (n,): one for each projection and core it reaches."""
         total = np.zeros(population.n, np.int64)
         for print_ in population.outputs:
@@ -161,7 +221,7 @@ def _check_delays(quantized: QuantizedNetwork, found: Diagnostics) -> None:
                       hint="use a larger dt, or shorter delays")
 
 
-def _check_alone(population: _Population, network: _Network, found: Diagnostics) -> None:
+def _check_alone(population: ChipPopulation, network: ChipNetwork, found: Diagnostics) -> None:
     """What a neuron needs on a core of its own, against every limit."""
     axons: Counts = np.zeros(1, np.int64)
     bits: Counts = np.zeros(1, np.int64)
@@ -197,7 +257,7 @@ def _too_many(quantized: QuantizedNetwork, got: str, found: Diagnostics) -> None
               hint="use fewer weight bits, a smaller network or a larger target")
 
 
-def _cut_all(network: _Network) -> None:
+def _cut_all(network: ChipNetwork) -> None:
     """Cut every population, until the output axons of all blocks fit the cut of their targets."""
     limit = network.limits.output_axons
     for _ in range(MAX_ROUNDS):
@@ -231,7 +291,7 @@ def _sent_fits(blocks: list[Block], sent: Counts, limit: int) -> bool:
     return bool(totals.max() <= limit)
 
 
-def _note_destinations(population: _Population, network: _Network) -> None:
+def _note_destinations(population: ChipPopulation, network: ChipNetwork) -> None:
     for print_ in population.inputs:
         source = network.populations.get(print_.projection.source)
         if source is not None:
@@ -239,7 +299,7 @@ def _note_destinations(population: _Population, network: _Network) -> None:
                 population.blocks or [], source.n)
 
 
-def _cut(population: _Population, network: _Network, sent: Counts) -> list[Block]:
+def _cut(population: ChipPopulation, network: ChipNetwork, sent: Counts) -> list[Block]:
     """Blocks in order, each as large as every limit allows.
 
     Every recut leaves 1 % more of the output axons free: where blocks end moves with each cut, and
@@ -260,7 +320,7 @@ def _cut(population: _Population, network: _Network, sent: Counts) -> list[Block
         if limits.output_axons:
             room = int(np.searchsorted(before, before[start] + sent_limit, side="right")) - 1
             stop = min(stop, max(room, start + 1))
-        stop = _largest(start, stop, guess, _fits(population, start, limits))
+        stop = largest(start, stop, guess, _fits(population, start, limits))
         blocks.append(Block(start, stop))
         start, guess = stop, stop - start
     return blocks
@@ -281,7 +341,7 @@ def _distinct_stop(previous: IntArray, start: int, stop: int, limit: int) -> int
     return stop if len(first_seen) <= limit else start + int(first_seen[limit])
 
 
-def _fits(population: _Population, start: int, limits: CoreLimits) -> Callable[[int], bool]:
+def _fits(population: ChipPopulation, start: int, limits: CoreLimits) -> Callable[[int], bool]:
     def fits(stop: int) -> bool:
         axons, bits = _demand(population, Block(start, stop))
         return ((not limits.input_axons or axons <= limits.input_axons)
@@ -289,7 +349,7 @@ def _fits(population: _Population, start: int, limits: CoreLimits) -> Callable[[
     return fits
 
 
-def _demand(population: _Population, block: Block) -> tuple[int, int]:
+def _demand(population: ChipPopulation, block: Block) -> tuple[int, int]:
     axons = bits = 0
     for print_ in population.inputs:
         more_axons, more_bits = print_.demand(block)
@@ -297,7 +357,7 @@ def _demand(population: _Population, block: Block) -> tuple[int, int]:
     return axons, bits
 
 
-def _largest(start: int, stop: int, guess: int, fits: Callable[[int], bool]) -> int:
+def largest(start: int, stop: int, guess: int, fits: Callable[[int], bool]) -> int:
     """The largest end in (start, stop] that fits, by doubling steps away from ``guess`` neurons
     and then halving. A single neuron fits (checked before); what fits stays so when smaller."""
     good, bad = start + 1, stop + 1
@@ -324,7 +384,7 @@ class _Core:
     blocks: list[tuple[str, Block]] = field(default_factory=list)
 
 
-def _fill_cores(network: _Network) -> list[_Core]:
+def _fill_cores(network: ChipNetwork) -> list[_Core]:
     """A core for each block; the last block of a population joins the first that has room."""
     cores: list[_Core] = []
     limits = np.array([network.neurons_limit, network.limits.input_axons,
@@ -348,7 +408,7 @@ def _fill_cores(network: _Network) -> list[_Core]:
     return cores
 
 
-def _as_core(population: _Population, block: Block, sent: Counts) -> _Core:
+def _as_core(population: ChipPopulation, block: Block, sent: Counts) -> _Core:
     span = slice(block.start, block.stop)
     axons, bits = _demand(population, block)
     return _Core(

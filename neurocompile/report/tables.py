@@ -133,9 +133,24 @@ def show_build(console: Console, facts: dict[str, Any]) -> None:
             "projection", "delays", "rounded", "max error s", "rms error s", "merged"), [
             (d["projection"], d["delays"], d["rounded"], d["max_error_s"], d["rms_error_s"],
              d["collisions"]) for d in facts["delays"]])
+    _show_costs(console, cores)
     show_table(console, "fullest core", ("limit", "used", "of"), [
         (name, entry["used"], entry["limit"] or "no limit")
         for name, entry in cores["fullest"].items()])
+
+
+def _show_costs(console: Console, cores: dict[str, Any]) -> None:
+    rates = "at the rates of the calibration data" if cores["profiled"] else "if every neuron fires"
+    rows = [("cores", {"value": cores["used"], "lower_bound": cores["lower_bound"],
+                       "ratio_to_bound": cores["ratio_to_bound"]}),
+            ("messages between cores", cores["messages"]), ("hops", cores["hops"]),
+            ("operations of the worst core", cores["worst_core_operations"])]
+    show_table(console, f"mapping, a step, {rates}", ("", "used", "at least", "ratio"), [
+        (name, entry["value"], entry["lower_bound"], entry["ratio_to_bound"])
+        for name, entry in rows if entry])
+    if cores["links"]:
+        show_table(console, "messages between chips, a step", ("from", "to", "messages"),
+                   [(link["from"], link["to"], link["messages"]) for link in cores["links"]])
 
 
 def _show_populations(console: Console, populations: Sequence[dict[str, Any]]) -> None:

@@ -39,6 +39,9 @@ CODES: dict[str, tuple[str, str]] = {
     "E527": ("output axons do not settle",
              "Cutting populations smaller, so that their output axons fit, kept raising the number "
              "of cores others send to."),
+    "I528": ("candidate not tried",
+             "A method of partitioning was left out: it is not installed, or the network is larger "
+             "than it takes. The mapping is legal, and may use more cores than it could."),
     "E530": ("neuron on no core", "A mapping places each neuron of the chip on exactly one core."),
     "E531": ("neuron on several cores",
              "A mapping places each neuron of the chip on exactly one core."),
@@ -48,4 +51,6 @@ CODES: dict[str, tuple[str, str]] = {
     "E533": ("limit of a core exceeded", "Recounted from the slices, a core uses more than the "
                                          "target's limit."),
     "E534": ("wrong accounting", "What a mapping says a core uses differs from the recount."),
+    "E535": ("place that does not exist", "A core of a mapping is on no tile of the target."),
+    "E536": ("place taken", "More cores are on a tile or a chip than it has."),
 }

@@ -26,14 +26,15 @@ _Ints = npt.NDArray[np.int64]
 
 
 def check_mapping(mapping: Mapping) -> list[Diagnostic]:
-    """Everything wrong with ``mapping``: E524, E525, E530 to E534. Empty if it is right.
+    """Everything wrong with ``mapping``: E524, E525, E530 to E536. Empty if it is right.
 
     Limits and accounting are recounted only if every neuron is on exactly one core.
     """
     found = Diagnostics()
     homes = _homes(mapping, found)
     _check_delays(mapping, found)
-    if not any(d.is_error for d in found if d.code != "E524"):
+    _check_placement(mapping, found)
+    if not any(d.is_error for d in found if d.code not in ("E524", "E535", "E536")):
         use = recount(mapping, homes)
         _check_limits(mapping, use, found)
         _check_accounting(mapping, use, found)
@@ -86,6 +87,31 @@ def _check_delays(mapping: Mapping, found: Diagnostics) -> None:
                       got=f"{delay} steps", limit=f"{mapping.target.name}.delay_max = {limit}")
 
 
+def _check_placement(mapping: Mapping, found: Diagnostics) -> None:
+    """Each core on a tile that exists, and no tile or chip with more cores than it has."""
+    placement, chip = mapping.placement, mapping.target.chip
+    if placement is None:
+        return
+    columns = (placement.chip, placement.x, placement.y)
+    if any(c.shape != (mapping.n_cores,) or c.dtype.kind not in "iu" for c in columns) or (
+            sorted(use.core for use in mapping.use) != list(range(mapping.n_cores))):
+        found.add("E535", "mapping", "the placement does not name one tile for each core",
+                  got=f"{len(placement.chip)} places", limit=f"{mapping.n_cores} cores")
+        return
+    where = np.stack(columns, axis=1).astype(np.int64)
+    sizes = np.array([chip.chips, chip.mesh_width, chip.mesh_height])
+    for core in np.flatnonzero(((where < 0) | (where >= sizes)).any(axis=1)).tolist():
+        found.add("E535", f"core {core}", "it is on a tile the target does not have",
+                  got="chip {}, x {}, y {}".format(*where[core].tolist()),
+                  limit="{} chips of {} x {} tiles".format(*sizes.tolist()))
+    for name, key, limit in (("tile", where, chip.cores_per_tile),
+                             ("chip", where[:, :1], chip.cores)):
+        places, count = np.unique(key, axis=0, return_counts=True)
+        for place, n in zip(places[count > limit].tolist(), count[count > limit], strict=True):
+            found.add("E536", f"{name} {tuple(place)}", "more cores are on it than it has",
+                      got=int(n), limit=limit)
+
+
 def _latest(projection: QuantizedProjection) -> int:
     source, target = projection.source_delay, projection.target_delay
     return (int(source.max()) if source.size else 0) + (int(target.max()) if target.size else 0)
@@ -100,7 +126,7 @@ def recount(mapping: Mapping, homes: dict[str, _Ints]) -> dict[int, CoreUse]:
 
 
 @dataclass(frozen=True)
-class _Arrivals:
+class Arrivals:
     """Axons that arrive at cores: element k is source neuron ``source[k]`` with ``synapses[k]``
     synapses on core ``core[k]``."""
 
@@ -129,7 +155,7 @@ class _Recount:
         slots = self.mapping.target.core.axon_slots_per_connection
         source_home = self.homes.get(projection.source)
         stored_as = _stored_as(projection, self.mapping)
-        for part in _arrivals(projection, home):
+        for part in arrivals(projection, home):
             np.add.at(self.input_axons, part.core, parallel)
             if source_home is not None:
                 np.add.at(self.output_axons, source_home[part.source], slots)
@@ -185,13 +211,13 @@ def _distinct_rows(rows: IntArray) -> list[list[int]]:
     return distinct
 
 
-def _arrivals(projection: QuantizedProjection, home: _Ints) -> Iterator[_Arrivals]:
+def arrivals(projection: QuantizedProjection, home: _Ints) -> Iterator[Arrivals]:
     """The axons of a projection, in parts that no core spans; a convolution by its positions."""
     transform = projection.transform
     if isinstance(transform, Dense):
         n_source = transform.weight.shape[1]
         for core, n in zip(*np.unique(home, return_counts=True), strict=True):
-            yield _Arrivals(np.full(n_source, core), np.arange(n_source), np.full(n_source, n))
+            yield Arrivals(np.full(n_source, core), np.arange(n_source), np.full(n_source, n))
         return
     order = np.argsort(home, kind="stable")
     for targets in _chunks(order, home, _per_target(transform)):
@@ -228,7 +254,7 @@ def _sparse_pairs(transform: Sparse, targets: _Ints, home: _Ints) -> tuple[_Ints
     return np.repeat(home[targets], lengths), transform.indices[where].astype(np.int64)
 
 
-def _conv_pairs(conv: Conv, targets: _Ints, home: _Ints) -> _Arrivals:
+def _conv_pairs(conv: Conv, targets: _Ints, home: _Ints) -> Arrivals:
     (c_in, height, width), (c_out, out_h, out_w) = conv.in_chw, conv.out_chw
     channel, rest = np.divmod(targets, out_h * out_w)
     row, column = np.divmod(rest, out_w)
@@ -246,13 +272,13 @@ def _conv_pairs(conv: Conv, targets: _Ints, home: _Ints) -> _Arrivals:
     group_of, position = np.divmod(seen.source, height * width)
     channels = group_of[:, None] * per_group + np.arange(per_group)
     source = channels * height * width + position[:, None]
-    return _Arrivals(np.repeat(seen.core, per_group), source.reshape(-1),
+    return Arrivals(np.repeat(seen.core, per_group), source.reshape(-1),
                      np.repeat(seen.synapses, per_group))
 
 
-def _counted(core: _Ints, source: _Ints, n_source: int) -> _Arrivals:
+def _counted(core: _Ints, source: _Ints, n_source: int) -> Arrivals:
     keys, synapses = np.unique(core * n_source + source, return_counts=True)
-    return _Arrivals(keys // n_source, keys % n_source, synapses.astype(np.int64))
+    return Arrivals(keys // n_source, keys % n_source, synapses.astype(np.int64))
 
 
 def _parallel_axons(projection: QuantizedProjection, mapping: Mapping) -> int:
@@ -276,7 +302,7 @@ def _field_bits(projection: QuantizedProjection, mapping: Mapping) -> int:
 
 
 def _axon_bits(projection: QuantizedProjection, mapping: Mapping, stored_as: str,
-               part: _Arrivals, here: _Ints) -> _Ints:
+               part: Arrivals, here: _Ints) -> _Ints:
     """Synaptic memory of each arriving axon. ``here``: neurons of the population by core."""
     synapses, neurons = part.synapses, here[part.core]
     if stored_as == "dense":

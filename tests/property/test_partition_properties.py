@@ -23,9 +23,15 @@ from neurocompile.diagnostics import CompileError
 from neurocompile.ir.base import n_elements
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Conv, to_sparse
-from neurocompile.passes.footprint import Block, Footprint
+from neurocompile.passes.footprint import Block, Footprint, index_bits, packed_bits
 from neurocompile.passes.partition import Partition, core_lower_bound
+from neurocompile.passes.portfolio import Portfolio
+from neurocompile.passes.portfolio.hypergraph import hypergraph
+from neurocompile.passes.portfolio.search import mapping_of
+from neurocompile.passes.portfolio.state import add, empty_state, load, remove
+from neurocompile.passes.portfolio.subset import ConvSubsets
 from neurocompile.verification.mapping import check_mapping
+from neurocompile.verification.traffic import message_bound, traffic
 
 ENCODINGS = (("dense",), ("sparse",), ("dense", "sparse"), ("dense", "sparse", "conv"))
 
@@ -85,6 +91,63 @@ def test_a_partition_is_right_by_recount_or_refused_with_a_reason(
     assert mapping.n_cores >= core_lower_bound(quantized)
     assert all(np.all(np.diff(s.neurons) == 1) for s in mapping.slices)
     assert Partition().run(quantized).digest() == mapping.digest()
+
+
+@given(networks(), st.integers(0, 3))
+def test_a_portfolio_is_legal_and_never_worse_than_sequential_blocks(
+        quantized: QuantizedNetwork, seed: int) -> None:
+    try:
+        blocks = Partition().run(quantized)
+    except CompileError:
+        return
+    mapping = Portfolio(seed=seed).run(quantized)
+    assert check_mapping(mapping) == []
+    assert core_lower_bound(quantized) <= mapping.n_cores <= blocks.n_cores
+    assert message_bound(quantized) <= traffic(mapping).messages
+    assert Portfolio(seed=seed).run(quantized).digest() == mapping.digest()
+
+
+@given(networks(), st.integers(0, 2**32), st.integers(1, 6))
+def test_state_counts_like_the_recount(
+        quantized: QuantizedNetwork, seed: int, n_cores: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = hypergraph(quantized, {}, 0)
+    home = rng.integers(0, n_cores, len(graph.population))
+    mapping = mapping_of(quantized, graph, home)
+    wrong = [d for d in check_mapping(mapping) if d.code not in ("E524", "E533")]
+    assert wrong == []
+    # Moving neurons away and back leaves every count as it was.
+    state = empty_state(graph, n_cores + 1)
+    load(graph, state, home)
+    before = [np.array(part) for part in state]
+    for vertex in rng.integers(0, len(home), 20):
+        remove(graph, state, vertex)
+        add(graph, state, vertex, n_cores)
+        remove(graph, state, vertex)
+        add(graph, state, vertex, home[vertex])
+    assert all(np.array_equal(a, b) for a, b in zip(before, state, strict=True))
+
+
+@given(convs(), st.sampled_from(ENCODINGS), st.data())
+def test_any_set_of_a_convolution_counts_like_its_unfolded_synapses(
+        layer: Conv, encodings: tuple[str, ...], data: st.DataObject) -> None:
+    n = n_elements(layer.out_chw)
+    chosen = np.array(sorted(data.draw(st.sets(st.integers(0, n - 1), min_size=1))))
+    quantized = network(target_with(encodings=encodings),
+                        [source("in", layer.in_chw), neurons("p", layer.out_chw)],
+                        [project("w", "in", "p", layer)])
+    print_ = Footprint(quantized.projections[0], quantized)
+    axons, bits = ConvSubsets(print_).demand(chosen)
+    flat = to_sparse(layer)
+    read = np.concatenate([flat.indices[flat.indptr[i]:flat.indptr[i + 1]] for i in chosen])
+    sources, counts = np.unique(read, return_counts=True)
+    assert axons == len(sources)
+    if print_.encoding != "conv":
+        index = index_bits(len(chosen)) if print_.encoding == "sparse" else 0
+        sizes = counts if print_.encoding == "sparse" else np.full(len(counts), len(chosen))
+        assert bits == packed_bits(sizes, print_.synapse_bits + index, print_.core).sum()
+    reached = ConvSubsets(print_).destinations([chosen])
+    assert np.flatnonzero(reached).tolist() == sources.tolist()
 
 
 @given(convs(), st.sampled_from(ENCODINGS), st.data())

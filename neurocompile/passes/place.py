@@ -1,0 +1,133 @@
+"""``place``: cores onto the tiles of a chip's mesh, so that messages take few hops.
+
+Cores in the order of the Fiedler vector of their traffic go along a Hilbert curve; then the best
+exchange of two cores, or move to a free place, is made until none helps, from this start and from
+a few shaken ones. Networks larger than a chip take as few chips as they can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.ir.mapping import Mapping
+from neurocompile.verification.mesh import at, hops_between, places_of
+from neurocompile.verification.traffic import traffic
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+SHAKES = 12
+"""Restarts from the best placement with some cores exchanged."""
+WORK = 2_000_000_000
+"""Updates of (core, place) costs that the exchanges may take together."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Give each core a tile. The same seed gives the same placement.
+
+    seed
+        Of the restarts.
+    """
+
+    seed: int = 0
+
+    def run(self, mapping: Mapping) -> Mapping:
+        """The mapping with its placement. Its cores are numbered 0 to n_cores - 1."""
+        layout = mapping.target.chip
+        places = places_of(layout, mapping.n_cores)
+        if mapping.n_cores < 2:
+            return replace(mapping, placement=at(places, np.zeros(mapping.n_cores, np.int64)))
+        between = traffic(mapping).between
+        both = between + between.T
+        hops = hops_between(places, layout).astype(float)
+        place = np.empty(mapping.n_cores, np.int64)
+        place[_line(both)] = np.arange(mapping.n_cores)
+        search = _Exchange(both, hops, np.random.default_rng(self.seed))
+        return replace(mapping, placement=at(places, search.best_from(place)))
+
+
+def _line(both: Floats) -> Ints:
+    """Cores in a line, those with much traffic close: by the second eigenvector of the Laplacian,
+    of the traffic scaled so that busy cores do not decide alone."""
+    degree = both.sum(axis=1)
+    scale = 1 / np.sqrt(np.where(degree > 0, degree, 1.0))
+    normal = np.diag((degree > 0).astype(float)) - both * scale[:, None] * scale
+    vectors: Floats = np.linalg.eigh(normal)[1]
+    second: Floats = vectors[:, min(1, len(both) - 1)] * scale
+    # Signs of eigenvectors are arbitrary: fixed, so that the same network is placed alike.
+    second = second * (1 if second[np.argmax(np.abs(second))] > 0 else -1)
+    return np.array(np.argsort(np.round(second, 9), kind="stable"), np.int64)
+
+
+class _Exchange:
+    """Best exchanges. ``both``: traffic both ways (n, n); ``hops``: between places (s, s)."""
+
+    def __init__(self, both: Floats, hops: Floats, rng: np.random.Generator):
+        self.both, self.hops, self.rng = both, hops, rng
+        self.work = WORK
+
+    def best_from(self, place: Ints) -> Ints:
+        best = self.descend(place)
+        least = self._cost(best)
+        for _ in range(SHAKES):
+            if self.work <= 0:
+                break
+            shaken = self.descend(self._shaken(best))
+            if self._cost(shaken) < least * (1 - 1e-9):
+                best, least = shaken, self._cost(shaken)
+        return best
+
+    def _cost(self, place: Ints) -> float:
+        return float(np.sum(self.both * self.hops[np.ix_(place, place)])) / 2
+
+    def _shaken(self, place: Ints) -> Ints:
+        shaken: Ints = place.copy()
+        chosen = self.rng.permutation(len(place))[:max(2, min(8, len(place) // 4))]
+        shaken[chosen] = shaken[np.roll(chosen, 1)]
+        return shaken
+
+    def descend(self, start: Ints) -> Ints:
+        """Exchange until nothing helps or the work is done."""
+        place: Ints = start.copy()
+        n, s = len(place), len(self.hops)
+        holder = np.full(s, -1, np.int64)
+        holder[place] = np.arange(n)
+        cost = self.both @ self.hops[place]  # of core i at place p, the others where they are
+        tolerance = 1e-9 * max(1.0, float(self.both.sum()))
+        improved = True
+        while improved and self.work > 0:
+            improved = False
+            for core in range(n):
+                gain, to = self._best_move(core, place, holder, cost)
+                if gain >= -tolerance:
+                    continue
+                self._exchange(core, to, place, holder, cost)
+                self.work -= 2 * n * s
+                improved = True
+        return place
+
+    def _best_move(self, core: int, place: Ints, holder: Ints, cost: Floats) -> tuple[float, int]:
+        here = int(place[core])
+        change = cost[core] - cost[core, here]
+        taken = np.flatnonzero(holder >= 0)
+        other = holder[taken]
+        change[taken] += (cost[other, here] - cost[other, taken]
+                          + 2 * self.both[core, other] * self.hops[here, taken])
+        change[here] = 0.0
+        self.work -= len(change)
+        to = int(np.argmin(change))
+        return float(change[to]), to
+
+    def _exchange(self, core: int, to: int, place: Ints, holder: Ints, cost: Floats) -> None:
+        here, other = int(place[core]), int(holder[to])
+        shift = self.hops[to] - self.hops[here]
+        cost += self.both[:, core, None] * shift
+        if other >= 0:
+            cost -= self.both[:, other, None] * shift
+            place[other] = here
+        holder[here], holder[to] = other, core
+        place[core] = to

@@ -1,0 +1,196 @@
+"""Candidates for unstructured networks: overlap growth, and METIS where it is installed."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from neurocompile.ir.mapping import CoreUse, Mapping, Slice
+from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.passes.portfolio.grow import grow
+from neurocompile.passes.portfolio.hypergraph import Graph, offsets_of
+from neurocompile.passes.portfolio.refine import dissolve, improve, repair
+from neurocompile.passes.portfolio.state import OUT, State, empty_state, load, sent
+
+Homes = npt.NDArray[np.int64]
+
+GROWTH_ROUNDS = 5
+"""Rounds of growth; each leaves room for the output axons that the one before needed."""
+METIS_ROUNDS = 10
+PASSES = 4
+"""Passes of single moves; later ones move almost nothing."""
+LOOSE = (1.0,)
+"""Output axons, as a part of the limit, that moves before the repair may reach: messages saved
+there are output axons, which is what is short then."""
+TIGHT = 0.985
+REPAIRS = 30
+FAILURES = 6
+"""Cores that could not be emptied before dissolving ends."""
+
+
+def has_metis() -> bool:
+    """Is pymetis installed?"""
+    return find_spec("pymetis") is not None
+
+
+def grown(graph: Graph, most_cores: int, seed: int) -> Homes | None:
+    """By overlap growth: the core of every vertex, or None where that needs too many cores."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(graph.population))
+    expected = np.diff(graph.out_indptr) * graph.net_slots.max(initial=1)
+    best = None
+    for number in range(GROWTH_ROUNDS):
+        state = empty_state(graph, most_cores + 1)
+        n_used = int(grow(_scaled(graph, 1 - 0.01 * number), state, expected, order))
+        if n_used < 0:
+            break
+        measured = np.array([sent(graph, state, v) for v in range(len(order))])
+        before, best = best, _better(best, finished(graph, state, n_used, rng))
+        if before is not None and best is before:
+            break  # more room only costs cores
+        expected = measured
+    return best[2] if best else None
+
+
+def by_metis(graph: Graph, least_cores: int, most_cores: int, seed: int) -> Homes | None:
+    """By METIS with as many parts as the fullest resource needs, or None as :func:`grown`."""
+    import pymetis
+
+    rng = np.random.default_rng(seed)
+    adjacency, n_sources = _adjacency(graph)
+    n = len(graph.population)
+    options = pymetis.Options(seed=seed)
+    k, best = max(least_cores, 1), None
+    outgoing = np.diff(graph.out_indptr).astype(float)
+    for _ in range(METIS_ROUNDS):
+        if k > most_cores:
+            break
+        weights = np.concatenate([_vertex_weights(graph, outgoing),
+                                  np.zeros(n_sources, np.int64)])
+        parts = pymetis.part_graph(
+            k, pymetis.CSRAdjacency(adjacency.indptr, adjacency.indices), vweights=weights,
+            eweights=adjacency.data, options=options, recursive=k <= 8).vertex_part
+        state = empty_state(graph, min(most_cores, k + k // 4 + 4) + 1)
+        load(graph, state, np.asarray(parts[:n], np.int64))
+        outgoing = np.array([sent(graph, state, v) for v in range(n)], float)
+        needed = _needed(graph, state)
+        best = _better(best, finished(graph, state, k, rng))
+        if k >= needed and best is not None:
+            break
+        k = max(k + 1 + k // 64, int(np.ceil(1.03 * needed)))
+    return best[2] if best else None
+
+
+def finished(graph: Graph, state: State, n_used: int,
+             rng: np.random.Generator) -> tuple[int, float, Homes] | None:
+    """Repaired and improved: (cores, messages, home), or None where no repair was found."""
+    order = rng.permutation(len(state.home))
+    for loose in LOOSE:
+        improve(_scaled(graph, loose), state, n_used, order)
+    n_used = int(repair(graph, _scaled(graph, TIGHT), state, n_used, REPAIRS))
+    if n_used < 0:
+        return None
+    for _ in range(PASSES):
+        moved = improve(graph, state, n_used, rng.permutation(len(state.home)))
+        emptied = dissolve(graph, state, n_used, FAILURES)
+        if moved + emptied * 1000 < 0.002 * len(state.home):
+            break
+    home = np.unique(state.home, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return int(home.max(initial=-1)) + 1, messages_of(graph, state), home
+
+
+def messages_of(graph: Graph, state: State) -> float:
+    """Messages a step between cores and from the host to cores."""
+    on_chip = graph.net_home >= 0
+    own = np.zeros(len(graph.net_home), np.int64)
+    own[on_chip] = state.pins[np.flatnonzero(on_chip),
+                              state.home[graph.net_home[on_chip]]] > 0
+    return float(np.sum((state.cores - own) * graph.net_rate))
+
+
+def mapping_of(quantized: QuantizedNetwork, graph: Graph, home: Homes) -> Mapping:
+    """The mapping of an assignment; cores are numbered by the first neuron they hold."""
+    _, first, number = np.unique(home, return_index=True, return_inverse=True)
+    home = np.argsort(np.argsort(first))[number.reshape(-1)]
+    state = empty_state(graph, len(first))
+    load(graph, state, home)
+    slices, fan_out = [], np.zeros(len(first), np.int64)
+    for name, offset in offsets_of(quantized).items():
+        here = home[offset:offset + quantized.population(name).n]
+        sent = _synapses_sent(graph)[offset:offset + len(here)]
+        np.maximum.at(fan_out, here, sent)
+        order = np.argsort(here, kind="stable")
+        starts = np.flatnonzero(np.diff(here[order], prepend=-1))
+        slices += [Slice(name, int(here[part[0]]), part)
+                   for part in np.split(order, starts[1:]) if part.size]
+    rows = np.column_stack([np.arange(len(first)), state.use, fan_out]).tolist()
+    use = tuple(CoreUse(*row) for row in rows)
+    slices.sort(key=lambda part: part.core)
+    return Mapping(quantized, quantized.target, tuple(slices), use)
+
+
+def _synapses_sent(graph: Graph) -> Homes:
+    sent = graph.net_home >= 0
+    pins = np.diff(graph.net_indptr)
+    total = np.bincount(graph.net_home[sent], pins[sent], len(graph.population))
+    return np.array(total, dtype=np.int64)
+
+
+def _better(a: Any, b: Any) -> Any:
+    if a is None or b is None:
+        return b if a is None else a
+    return min(a, b, key=lambda found: found[:2])
+
+
+def _needed(graph: Graph, state: State) -> float:
+    """Cores that the sum of each resource would fill; the largest."""
+    limited = graph.limits[:4] > 0
+    total = state.use[:, :4].sum(axis=0)[limited]
+    return float(np.max(total / graph.limits[:4][limited], initial=1.0))
+
+
+def _vertex_weights(graph: Graph, outgoing: npt.NDArray[np.float64]) -> Homes:
+    """The part of a core each vertex takes of its scarcest resource, in thousandths of the mean."""
+    fan_in = np.diff(graph.indptr).astype(float)
+    shares = [np.ones(len(fan_in)) / graph.limits[0] if graph.limits[0] else 0 * fan_in]
+    for limit, use in ((graph.limits[2], outgoing), (graph.limits[3], fan_in * 18.0)):
+        shares.append(use / limit if limit else 0 * fan_in)
+    share = np.maximum.reduce(shares)
+    weights: Homes = np.maximum(np.round(1000 * share / max(share.mean(), 1e-12)), 1).astype(
+        np.int64)
+    return weights
+
+
+def _adjacency(graph: Graph) -> tuple[Any, int]:
+    """Who sends to whom, both ways, with rates; sources of the host are vertices after the rest."""
+    n, m = len(graph.population), len(graph.net_home)
+    sizes = np.diff(graph.net_indptr)
+    real = graph.net_axons > 0  # kernels are no connections
+    source = graph.net_home.copy()
+    hosts = np.flatnonzero((source < 0) & real)
+    source[hosts] = n + np.arange(len(hosts))
+    keep = np.repeat(real, sizes)
+    rows = np.repeat(source, sizes)[keep]
+    columns = graph.pins[keep]
+    scale = max(float(graph.net_rate.mean()) if m else 1.0, 1e-12)
+    rate = np.clip(np.round(10 * graph.net_rate / scale), 1, 1000)
+    size = n + len(hosts)
+    directed = sp.csr_matrix((np.repeat(rate, sizes)[keep], (rows, columns)), (size, size))
+    both = directed + directed.T
+    both.setdiag(0)
+    both.eliminate_zeros()
+    both.data = both.data.astype(np.int64)
+    return both.tocsr(), len(hosts)
+
+
+
+
+def _scaled(graph: Graph, part: float) -> Graph:
+    """The same with a part of the output axons."""
+    limits = graph.limits.copy()
+    limits[OUT] = int(limits[OUT] * part)
+    return graph._replace(limits=limits)

@@ -1,0 +1,95 @@
+"""Hops on the mesh of a target, and how few any placement can need.
+
+A message goes from tile to tile along x, then y, one hop a tile; between cores of a tile there is
+none. No source says how chips are arranged: they are taken to stand in a row, the right edge of one
+at the left edge of the next.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.ir.mapping import Placement
+from neurocompile.ir.target import ChipLayout
+
+Floats = npt.NDArray[np.float64]
+
+EXACT_CORES = 200
+"""Up to so many cores the bound solves an assignment; above, each core gets its best place."""
+
+
+def hops_between(placement: Placement, layout: ChipLayout) -> npt.NDArray[np.int64]:
+    """Hops from core to core, shape (n, n)."""
+    x = np.asarray(placement.chip, np.int64) * layout.mesh_width + placement.x
+    y = np.asarray(placement.y, np.int64)
+    return np.asarray(np.abs(x[:, None] - x) + np.abs(y[:, None] - y), np.int64)
+
+
+def total_hops(between: Floats, placement: Placement, layout: ChipLayout) -> float:
+    """Sum over messages of the hops each takes, a step."""
+    return float(np.sum(between * hops_between(placement, layout)))
+
+
+def hop_bound(between: Floats, layout: ChipLayout) -> float:
+    """No placement of these cores on the fewest chips needs fewer hops (Gilmore 1962, Lawler 1963).
+
+    A core at a place sends its largest traffic nowhere closer than to the nearest places, in turn.
+    The least sum of that over all assignments counts every message at both ends.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    n = len(between)
+    if n < 2:
+        return 0.0
+    places = places_of(layout, n)
+    both = between + between.T
+    traffic = -np.sort(-(both - np.diag(np.diag(both))), axis=1)[:, :n - 1]
+    near = np.sort(hops_between(places, layout), axis=1)[:, 1:n]
+    cost = traffic @ near.T.astype(float)
+    if n > EXACT_CORES:
+        return float(cost.min(axis=1).sum()) / 2
+    rows, columns = linear_sum_assignment(cost)
+    return float(cost[rows, columns].sum()) / 2
+
+
+def chip_links(between: Floats, placement: Placement) -> list[tuple[int, int, float]]:
+    """(from chip, to chip, messages a step) of every pair of chips that has any."""
+    n = int(placement.chip.max(initial=0)) + 1
+    links = np.zeros((n, n))
+    np.add.at(links, (placement.chip[:, None], placement.chip[None, :]), between)
+    np.fill_diagonal(links, 0.0)
+    return [(int(a), int(b), float(links[a, b])) for a, b in np.argwhere(links > 0)]
+
+
+def places_of(layout: ChipLayout, n_cores: int) -> Placement:
+    """The places of the fewest chips that hold ``n_cores``: each tile as often as it has cores,
+    along a Hilbert curve, chip after chip."""
+    tiles = sorted(((x, y) for y in range(layout.mesh_height) for x in range(layout.mesh_width)),
+                   key=lambda tile: _hilbert(tile, layout))
+    cores = np.repeat(np.array(tiles, np.int64), max(layout.cores_per_tile, 1), axis=0)
+    cores = cores[:layout.cores]
+    chips = max(1, -(-n_cores // max(len(cores), 1)))
+    return Placement(np.repeat(np.arange(chips), len(cores)),
+                     np.tile(cores[:, 0], chips), np.tile(cores[:, 1], chips))
+
+
+def at(places: Placement, index: npt.NDArray[np.int64]) -> Placement:
+    """Some of the places, in the order of ``index``."""
+    return Placement(places.chip[index], places.x[index], places.y[index])
+
+
+def _hilbert(tile: tuple[int, int], layout: ChipLayout) -> int:
+    """Position of a tile on the curve through the smallest square of 2^k that holds the mesh."""
+    x, y = tile
+    side = 1 << max(layout.mesh_width - 1, layout.mesh_height - 1, 1).bit_length()
+    position, step = 0, side // 2
+    while step:
+        right, up = int(x & step > 0), int(y & step > 0)
+        position += step * step * ((3 * right) ^ up)
+        if not up:
+            if right:
+                x, y = side - 1 - x, side - 1 - y
+            x, y = y, x
+        step //= 2
+    return position
