@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import contracts
 import numpy as np
@@ -15,8 +17,10 @@ from networks import contracts as contract_cases
 from test_random_networks import first_difference
 
 import neurocompile as nc
+from neurocompile.contract import load_contract
 from neurocompile.diagnostics import CompileError
 from neurocompile.flow import Options
+from neurocompile.ir.contract import InputBinding
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
@@ -47,6 +51,22 @@ def test_lava_equals_simulator_and_reference_in_every_state(name: str, target: s
         assert {c.status for c in report.checks} == {"PASS"}
         assert len(report.checks) == 3 * sum(
             p.role != "source" for p in build.quantized.populations)
+
+
+@pytest.mark.parametrize("name", ["lif_norse", "lif_rockpool", "two_lif_neurons"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_lava_equals_the_simulator_on_the_networks_without_recordings(
+        name: str, target: str, data_dir: Path) -> None:
+    contract = replace(load_contract("norse", dt_s=1e-4), reset="zero", initial_v="v_reset",
+                       inputs={"*": InputBinding("spikes")})
+    build = nc.compile(data_dir / "nir_paper" / f"{name}.nir", target, contract=contract)
+    x = np.random.default_rng(0).random((2, 300, *build.inputs[0].shape)) < 0.9
+    (report,) = nc.verify(build, x, backends=("simulator", "lava"))
+    assert report.passed, report.first_divergence
+    first = next(p.name for p in build.quantized.populations if p.role == "spiking")
+    run = nc.simulate(build, x, probes=[f"{first}:v", f"{first}:s"])
+    assert run.probes[f"{first}:v"].any()
+    assert run.probes[f"{first}:s"].any()
 
 
 def test_a_program_with_a_wrong_row_of_weights_is_found_out(
