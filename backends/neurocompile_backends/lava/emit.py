@@ -24,6 +24,7 @@ from neurocompile_backends.lava.plan import (
     message_bits,
     plan,
     unfolded,
+    uniform,
     weights,
     weights_key,
 )
@@ -84,7 +85,7 @@ class _Arrays:
         if n.per_neuron:
             registers |= {"du": p.current_decay, "dv": p.membrane_decay, "vth": p.threshold}
         for name, values in registers.items():
-            if n.per_neuron or not _uniform(values):
+            if n.per_neuron or not uniform(values):
                 self.arrays[f"{n.key}.{name}"] = values.astype(np.int32)
 
     def _connection(self, c: Connection) -> None:
@@ -100,10 +101,6 @@ class _Arrays:
     def _csr(self, key: str, values: Array, indices: Array, indptr: Array) -> None:
         self.arrays |= {f"{key}.values": values, f"{key}.indices": indices.astype(np.int32),
                         f"{key}.indptr": indptr.astype(np.int32)}
-
-
-def _uniform(values: Array) -> bool:
-    return bool(np.all(values == values[0]))
 
 
 # --- program.py ---------------------------------------------------------------------------------
@@ -245,7 +242,7 @@ def _neurons(planned: Plan, n: Neurons, out: _Lines) -> None:
     biases = {"bias_mant": p.bias_mantissa, "bias_exp": p.bias_exponent}
 
     def value(name: str, values: Array) -> str:
-        if n.per_neuron or not _uniform(values):
+        if n.per_neuron or not uniform(values):
             return f"arrays[{f'{n.key}.{name}'!r}]"
         return str(int(values[0]))
 

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.ir.base import n_elements
+from neurocompile.ir.base import Array, n_elements
 from neurocompile.ir.quantized import (
     QuantizedDrive,
     QuantizedInput,
@@ -115,7 +115,12 @@ def weights_key(key: str) -> str:
 
 def is_per_neuron(p: QuantizedPopulation) -> bool:
     """Lava's LIF has one du, dv and vth a process."""
-    return any(bool(np.any(r != r[0])) for r in (p.current_decay, p.membrane_decay, p.threshold))
+    return not all(map(uniform, (p.current_decay, p.membrane_decay, p.threshold)))
+
+
+def uniform(values: Array) -> bool:
+    """Are all values the first one?"""
+    return bool(np.all(values == values[0]))
 
 
 def weight_shift(q: QuantizedProjection) -> int:
@@ -193,10 +198,10 @@ def message_bits(low: int, high: int) -> int:
     return next(bits for bits in (8, 16, 24, 32) if needed <= bits)
 
 
-def _keys(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+def _keys(names: Iterable[str]) -> dict[str, str]:
     """Identifiers for names that may hold anything; distinct, and the same for the same names."""
     keys: dict[str, str] = {}
-    used = {*RESERVED, *taken}
+    used = set(RESERVED)
     for name in names:
         stem = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")[:40] or "n"
         if stem[0].isdigit():
