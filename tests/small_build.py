@@ -27,6 +27,7 @@ from neurocompile.ir.quantized import (
     ScheduledProjection,
 )
 from neurocompile.ir.target import (
+    EVENTS,
     ChipLayout,
     Citation,
     CoreLimits,
@@ -35,6 +36,7 @@ from neurocompile.ir.target import (
     NeuronLimits,
     SynapseLimits,
     TargetSpec,
+    Timing,
 )
 from neurocompile.ir.transforms import Dense
 from neurocompile.models import LIF, Source
@@ -51,8 +53,10 @@ TARGET = TargetSpec(
     synapse=SynapseLimits((8,), 0, 7, 1 << 15, 62, 8, ("dense", "sparse")),
     input=InputLimits(("spikes",), 0, False),
     core=CoreLimits(1024, 4096, 4096, 1, 1 << 20, 64, 8, 32, 32, 0),
-    chip=ChipLayout(128, 8, 4, 4, 1), phases=("collect", "update", "fire"), edge_latency=1,
-    costs={"spike": (1.7, 2.1)}, citations=(Citation("core.neurons", "made up", True),))
+    chip=ChipLayout(128, 8, 4, 4, 1), timing=Timing(100, 1, 16, 16, 0, 0, (1,), (10,)),
+    phases=("collect", "update", "fire"), edge_latency=1,
+    costs=dict.fromkeys(EVENTS, (1.7, 2.1)),
+    citations=(Citation("core.neurons", "made up", True),))
 
 
 def small_network(weight: float = 0.5) -> Network:

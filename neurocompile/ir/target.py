@@ -115,13 +115,52 @@ class CoreLimits(Node):
 @register
 @dataclass(frozen=True, eq=False)
 class ChipLayout(Node):
-    """Cores on a mesh of tiles, and how many such chips a system may have."""
+    """Cores on a mesh of tiles, and how many such chips a system may have.
+
+    ``router``: whether a spike travels once to each core it is for (``unicast``) or once along the
+    tree of their routes, copied where these part (``multicast``).
+    """
 
     cores: int
     mesh_width: int
     mesh_height: int
     cores_per_tile: int
     chips: int
+    router: Literal["unicast", "multicast"] = "unicast"
+
+
+@register
+@dataclass(frozen=True, eq=False)
+class Timing(Node):
+    """What the cycle-accurate simulator needs beside ``costs`` (docs/timing.md).
+
+    tick_ps
+        One tick in ps; the time of every event is a whole number of ticks.
+    lanes
+        Synapses a core reads at once: n of them take ceil(n / lanes) times the event's time.
+    router_buffer, core_buffer
+        Flits that wait at each input of a router, and at the entrance of a core.
+    host_x, host_y
+        The tile of each chip where spikes of inputs enter.
+    barrier_tiles, barrier_ticks
+        A step ends with ``barrier_ticks[i]`` ticks, i the last with ``barrier_tiles[i]`` at most
+        the number of tiles in use.
+    """
+
+    tick_ps: int
+    lanes: int
+    router_buffer: int
+    core_buffer: int
+    host_x: int
+    host_y: int
+    barrier_tiles: tuple[int, ...]
+    barrier_ticks: tuple[int, ...]
+
+
+EVENTS = ("hop_east_west", "hop_north_south", "hop_chip", "axon_in", "axon_out", "synapse_dense",
+          "synapse_sparse", "synapse_conv", "neuron_access", "neuron_update", "neuron_spike",
+          "host_message")
+"""What a target states the energy and time of (docs/timing.md)."""
 
 
 @register
@@ -138,7 +177,7 @@ class Citation(Node):
 @dataclass(frozen=True, eq=False)
 class TargetSpec(Node):
     """A chip. ``phases`` is the published order of a step; ``edge_latency`` the steps a spike
-    takes from neuron to neuron; ``costs`` maps an event to (energy in pJ, time in ns)."""
+    takes from neuron to neuron; ``costs`` maps each of ``EVENTS`` to (energy in pJ, time in ns)."""
 
     name: str
     revision: str
@@ -149,6 +188,7 @@ class TargetSpec(Node):
     input: InputLimits
     core: CoreLimits
     chip: ChipLayout
+    timing: Timing
     phases: tuple[str, ...]
     edge_latency: int
     costs: dict[str, tuple[float, float]]

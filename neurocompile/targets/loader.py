@@ -8,6 +8,7 @@ values are possible is stated in ``neurocompile.targets.rules``.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from typing import Any, get_origin, get_type_hints
 from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.base import Node
 from neurocompile.ir.target import (
+    EVENTS,
     ChipLayout,
     Citation,
     CoreLimits,
@@ -26,6 +28,7 @@ from neurocompile.ir.target import (
     NeuronLimits,
     SynapseLimits,
     TargetSpec,
+    Timing,
 )
 from neurocompile.targets.rules import CONTRADICTIONS, NAMES, RANGES, Rule, Values
 
@@ -35,7 +38,7 @@ MAX_FILE_BYTES = 1 << 20
 
 PARTS: dict[str, type[Node]] = {
     "machine": Machine, "neuron": NeuronLimits, "synapse": SynapseLimits, "input": InputLimits,
-    "core": CoreLimits, "chip": ChipLayout,
+    "core": CoreLimits, "chip": ChipLayout, "timing": Timing,
 }
 TOP_KEYS = ("name", "revision", "description", "phases", "edge_latency", "citations", "costs",
             *PARTS)
@@ -259,7 +262,15 @@ class _Reader:
 
     def _read_costs(self) -> dict[str, tuple[float, float]]:
         costs: dict[str, tuple[float, float]] = {}
-        for event, entry in (self._table("costs") or {}).items():
+        table = self._table("costs")
+        if table is None:
+            return costs
+        self._known(table, EVENTS, "costs.")
+        for event in EVENTS:
+            if event not in table:
+                self._add("E507", f"costs.{event}", "this key is missing")
+                continue
+            entry = table[event]
             key = f"costs.{event}"
             if not isinstance(entry, dict):
                 self._add("E508", key, "this must be an inline table", got=_show(entry),
@@ -269,7 +280,15 @@ class _Reader:
             self._cite(entry, key)
             energy, time = (self._cost(entry, key, field) for field in ("energy_pj", "time_ns"))
             costs[event] = (energy, time)
+            self._in_ticks(key, time)
         return costs
+
+    def _in_ticks(self, key: str, time_ns: float) -> None:
+        tick = self.values.get("timing.tick_ps")
+        if tick and not math.isclose(time_ns * 1000 / tick, round(time_ns * 1000 / tick),
+                                     rel_tol=1e-9):
+            self._add("E512", f"{key}.time_ns", "this is not a whole number of ticks",
+                      got=_show(time_ns), limit=f"multiples of timing.tick_ps = {tick}")
 
     def _cost(self, entry: dict[str, Any], key: str, field: str) -> float:
         if field not in entry:

@@ -33,6 +33,10 @@ RANGES: dict[str, tuple[int, int]] = {
     "core.fan_out": _NO_LIMIT,
     "chip.cores": (1, 1 << 30), "chip.mesh_width": (1, 1 << 20), "chip.mesh_height": (1, 1 << 20),
     "chip.cores_per_tile": (1, 1 << 20), "chip.chips": (1, 1 << 30),
+    "timing.tick_ps": (1, 1 << 40), "timing.lanes": (1, 1 << 16),
+    "timing.router_buffer": (1, 1 << 16), "timing.core_buffer": (1, 1 << 16),
+    "timing.host_x": (0, 1 << 20), "timing.host_y": (0, 1 << 20),
+    "timing.barrier_tiles": (1, 1 << 40), "timing.barrier_ticks": (0, 1 << 40),
     "edge_latency": (0, 1 << 16),
 }
 NAMES: dict[str, tuple[str, ...]] = {
@@ -41,6 +45,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "neuron.compares": ("gt", "ge"),
     "synapse.encodings": ("dense", "sparse", "conv"),
     "input.modes": get_args(InputMode),
+    "chip.router": ("unicast", "multicast"),
     "phases": PHASES,
 }
 
@@ -111,6 +116,18 @@ CONTRADICTIONS: tuple[Rule, ...] = (
      lambda v: v["chip.cores"] <= _mesh_cores(v),
      "the mesh has no room for the cores",
      lambda v: f"{_mesh_cores(v)} = mesh_width * mesh_height * cores_per_tile"),
+    (("timing.host_x", "timing.host_y", "chip.mesh_width", "chip.mesh_height"),
+     lambda v: v["timing.host_x"] < v["chip.mesh_width"]
+     and v["timing.host_y"] < v["chip.mesh_height"],
+     "the host is at a tile the mesh does not have",
+     lambda v: f"a mesh of {v['chip.mesh_width']} x {v['chip.mesh_height']} tiles"),
+    (("timing.barrier_tiles", "timing.barrier_ticks"),
+     lambda v: len(v["timing.barrier_tiles"]) == len(v["timing.barrier_ticks"]),
+     "barrier_tiles and barrier_ticks are columns of one table", "as many of each"),
+    (("timing.barrier_tiles",),
+     lambda v: v["timing.barrier_tiles"][0] == 1
+     and list(v["timing.barrier_tiles"]) == sorted(v["timing.barrier_tiles"]),
+     "barrier_tiles starts with 1 and rises", "1, then larger numbers"),
     (("edge_latency",), lambda v: v["edge_latency"] == 1,
      "the executors support only one step from neuron to neuron now", "1"),
     (("phases",), lambda v: v["phases"] == PHASES,
