@@ -27,7 +27,7 @@ from neurocompile.ir.transforms import Dense
 from neurocompile.models import LIF, Source
 from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import Probes
-from neurocompile_backends.lava.backend import backend
+from neurocompile_backends.lava.backend import run_lava
 from neurocompile_backends.simulator.run import run_simulator
 
 SIZES = (784, 512, 512, 10)
@@ -78,9 +78,9 @@ def main() -> None:
                      resource.RUSAGE_SELF)
         all_, _ = cpu(lambda: run_simulator(quantized, many, probes, workers=1),
                       resource.RUSAGE_SELF)
-        start, start_wall = cpu(lambda: backend.run(quantized, short, probes),
+        start, start_wall = cpu(lambda: run_lava(quantized, short, probes),
                                 resource.RUSAGE_CHILDREN)
-        whole, _ = cpu(lambda: backend.run(quantized, encoded, probes), resource.RUSAGE_CHILDREN)
+        whole, _ = cpu(lambda: run_lava(quantized, encoded, probes), resource.RUSAGE_CHILDREN)
         rows.append(((all_ - one) / (SAMPLES - 1), whole - start, start, start_wall))
     write_result("lava", {
         "network": list(SIZES), "steps": STEPS, "input_density": DENSITY,

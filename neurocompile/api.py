@@ -233,8 +233,8 @@ def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str |
     from neurocompile.backend import load_backend, runner
 
     loaded = as_dataset(data, build.inputs, steps, build.discrete.dt_s)
-    return _evaluate(build.quantized, loaded, runner(load_backend(backend)), output=output,
-                     decode=decode, explain_samples=explain_samples, progress=progress)
+    return _evaluate(build.quantized, loaded, runner(load_backend(backend), build.mapping),
+                     output=output, decode=decode, explain_samples=explain_samples, progress=progress)
 
 
 def as_dataset(inputs: Any, ports: tuple[Port, ...], steps: int | None = None,
@@ -325,7 +325,7 @@ def _simulate_build(build: Build, data: Dataset, probes: Sequence[str], backend:
     asked = Probes(tuple(sorted({*outputs, *(p for p, q in wanted if q == "s")})),
                    tuple(p for p, q in wanted if q == "u"), tuple(p for p, q in wanted if q == "v"))
     encoded = encode_inputs(network, grids(data), data.n_steps)
-    run = load_backend(backend).run(network, encoded, asked, progress=progress)
+    run = load_backend(backend).run(build.mapping, encoded, asked, progress=progress)
     stores = {"s": run.s, "u": run.u, "v": run.v}
     latency = {p.name: p.latency for p in network.populations}
     shapes = {p.name: p.shape for p in network.populations}

@@ -1,7 +1,7 @@
 """What a backend is, and how one is found.
 
 A backend is an object named by an entry point of the group ``neurocompile.backends``. It runs
-quantized networks bit for bit as the integer reference does; ``verify`` compares them. One that
+mapped networks bit for bit as the integer reference does; ``verify`` compares them. One that
 also writes something to deploy is an :class:`Emitter`.
 """
 
@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from neurocompile.diagnostics import Diagnostic, fail
 from neurocompile.ir.mapping import Mapping as CoreMapping
-from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
@@ -47,7 +46,7 @@ class Backend(Protocol):
         """Everything this backend cannot do with the network; empty if it can run it."""
         ...
 
-    def run(self, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+    def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
         """Run all samples from cleared state."""
@@ -72,10 +71,10 @@ class ReferenceBackend:
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:  # noqa: ARG002
         return []
 
-    def run(self, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+    def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
-        return run_integer(network, encoded, probes, teacher=teacher, progress=progress)
+        return run_integer(mapping.quantized, encoded, probes, teacher=teacher, progress=progress)
 
 
 def available() -> tuple[str, ...]:
@@ -113,17 +112,16 @@ def load_emitter(name: str) -> Emitter:
     return backend
 
 
-def runner(backend: Backend) -> Callable[..., IntegerRun]:
-    """``backend.run``; where it takes no teacher, the simulator's for runs with one."""
-    if backend.takes_teacher:
-        return backend.run
-    other = load_backend("simulator").run
+def runner(backend: Backend, mapping: CoreMapping) -> Callable[..., IntegerRun]:
+    """``backend.run`` of ``mapping``; where it takes no teacher, the simulator's for runs with
+    one."""
+    other = backend if backend.takes_teacher else load_backend("simulator")
 
-    def run(network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+    def run(encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
-        chosen = backend.run if teacher is None else other
-        return chosen(network, encoded, probes, teacher=teacher, progress=progress)
+        chosen = backend if teacher is None else other
+        return chosen.run(mapping, encoded, probes, teacher=teacher, progress=progress)
 
     return run
 

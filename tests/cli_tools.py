@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import neurocompile
 from neurocompile.backend import ReferenceBackend
 from neurocompile.cli import app
-from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.ir.mapping import Mapping as CoreMapping
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
@@ -113,10 +113,10 @@ class FaultyBackend(ReferenceBackend):
 
     name = "faulty"
 
-    def run(self, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+    def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
-        result = run_integer(network, encoded, probes, teacher=teacher, progress=progress)
+        result = run_integer(mapping.quantized, encoded, probes, teacher=teacher, progress=progress)
         population, *place = FAULT
         wrong = {name: values.copy() for name, values in result.v.items()}
         wrong[population][tuple(place)] += 1

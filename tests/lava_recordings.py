@@ -29,7 +29,7 @@ from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 from neurocompile.targets import load_target
 from neurocompile.verification.evaluate import grids
-from neurocompile_backends.lava.backend import backend as lava
+from neurocompile_backends.lava.backend import run_lava
 from neurocompile_backends.lava.check import check
 
 NETWORKS = ARCHIVE / "networks"
@@ -88,7 +88,7 @@ def states_of(run: IntegerRun) -> Arrays:
 
 def record(network: QuantizedNetwork, encoded: EncodedInput) -> Arrays:
     """A case as the archive holds it: the run is Lava's."""
-    run = lava.run(network, encoded, Probes.everything(network))
+    run = run_lava(network, encoded, Probes.everything(network))
     return {**given_of(network, encoded), **states_of(run)}
 
 

@@ -238,3 +238,37 @@ def to_sparse(transform: Linear) -> Sparse:
     indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     return Sparse(indptr, source[inside].astype(np.int64), weight[inside],
                   transform.in_shape, transform.out_shape)
+
+
+def synapses_of(transform: Linear, targets: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """The synapses of some outputs: (source element, index into ``targets``, weight) of each.
+
+    ``targets``: flat output elements. Weights as int64; what a convolution reads outside its input
+    is no synapse. Memory grows with the synapses of ``targets`` alone.
+    """
+    if isinstance(transform, Dense):
+        n_source = transform.weight.shape[1]
+        return (np.tile(np.arange(n_source), len(targets)),
+                np.repeat(np.arange(len(targets)), n_source),
+                transform.weight[targets].reshape(-1).astype(np.int64))
+    if isinstance(transform, Sparse):
+        first = transform.indptr[targets].astype(np.int64)
+        counts = transform.indptr[targets + 1] - first
+        where = np.repeat(first - (np.cumsum(counts) - counts), counts) + np.arange(counts.sum())
+        return (transform.indices[where].astype(np.int64),
+                np.repeat(np.arange(len(targets)), counts),
+                transform.values[where].astype(np.int64))
+    c_out, out_h, out_w = transform.out_chw
+    c_in, height, width = transform.in_chw
+    group_in = c_in // transform.groups
+    channel, place = np.divmod(np.asarray(targets, np.int64), out_h * out_w)
+    # Axes: target, input channel of its group, tap row, tap column.
+    y = _positions(transform, 0)[place // out_w][:, None, :, None]
+    x = _positions(transform, 1)[place % out_w][:, None, None, :]
+    first_in = (channel // (c_out // transform.groups) * group_in)[:, None]
+    ci = (first_in + np.arange(group_in))[:, :, None, None]
+    inside = np.broadcast_to((y >= 0) & (x >= 0),
+                             (len(targets), group_in, y.shape[2], x.shape[3]))
+    source = np.broadcast_to((ci * height + y) * width + x, inside.shape)[inside]
+    which = np.broadcast_to(np.arange(len(targets))[:, None, None, None], inside.shape)[inside]
+    return source, which, transform.weight[channel][inside].astype(np.int64)

@@ -53,4 +53,14 @@ CODES: dict[str, tuple[str, str]] = {
     "E534": ("wrong accounting", "What a mapping says a core uses differs from the recount."),
     "E535": ("place that does not exist", "A core of a mapping is on no tile of the target."),
     "E536": ("place taken", "More cores are on a tile or a chip than it has."),
+    "E540": ("program that cannot be read",
+             "A table or memory of a program is not what the assembler writes: a number points "
+             "outside what there is."),
+    "E541": ("program of another placement",
+             "Read back, a program holds other neurons on a core, other axons or other places than "
+             "its mapping."),
+    "E542": ("program with other neurons",
+             "Read back, a register of a neuron differs from the network's."),
+    "E543": ("program with other synapses",
+             "Read back, synapses differ from the network's in where they go, weight or delay."),
 }

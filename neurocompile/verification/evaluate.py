@@ -174,10 +174,10 @@ def _run_part(network: QuantizedNetwork, part: Dataset, runner: Runner, names: l
     float_run = run_float(discrete, values, steps, record=tuple(names))
     encoded = encode_inputs(network, values, steps)
     probes = Probes(tuple(sorted({*names, port[1]})))
-    free = runner(network, encoded, probes)
+    free = runner(encoded, probes)
     teacher = {name: shifted(float_run.output[name], network.population(name).latency,
                              steps + network.latency) for name in names}
-    forced = runner(network, encoded, Probes(tuple(names)), teacher=teacher)
+    forced = runner(encoded, Probes(tuple(names)), teacher=teacher)
     theirs = {name: aligned(free, network, name, steps) for name in names}
     theirs["\0output"] = aligned(free, network, port[1], steps)
     return ({name: float_run.output[name] for name in names}, theirs,
@@ -257,7 +257,7 @@ def _explain(network: QuantizedNetwork, data: Dataset, runner: Runner,
         theirs = run_float(variant, given, data.n_steps, record=tuple(names)).output
         rows.append(CauseDifference(cause, {n: metrics.mismatch(ours[n], theirs[n])
                                             for n in names}))
-    run = runner(network, encode_inputs(network, values, data.n_steps), Probes(tuple(names)))
+    run = runner(encode_inputs(network, values, data.n_steps), Probes(tuple(names)))
     whole = {n: aligned(run, network, n, data.n_steps) for n in names}
     rows.append(CauseDifference("integers", {n: metrics.mismatch(ours[n][:, :whole[n].shape[1]],
                                                                  whole[n]) for n in names}))

@@ -38,7 +38,7 @@ def verify(mapping: Mapping, data: Dataset, backends: Sequence[str],
     size = _samples_at_once(network, data.n_steps)
     for start in range(0, data.n_samples, size):
         part = data.samples(start, start + size)
-        _compare_part(network, part, loaded, comparisons, start)
+        _compare_part(mapping, part, loaded, comparisons, start)
         if progress is not None:
             progress(min(data.n_samples, start + size))
     return tuple(c.report() for c in comparisons)
@@ -49,10 +49,10 @@ def _samples_at_once(network: QuantizedNetwork, n_steps: int) -> int:
     return max(1, _CHUNK_BYTES // max(1, 12 * neurons * (n_steps + network.latency)))
 
 
-def _compare_part(network: QuantizedNetwork, part: Dataset, backends: Sequence[Backend],
+def _compare_part(mapping: Mapping, part: Dataset, backends: Sequence[Backend],
                   comparisons: Sequence[RunComparison], start: int) -> None:
-    encoded = encode_inputs(network, grids(part), part.n_steps)
-    probes = Probes.everything(network)
-    reference = backends[0].run(network, encoded, probes)
+    encoded = encode_inputs(mapping.quantized, grids(part), part.n_steps)
+    probes = Probes.everything(mapping.quantized)
+    reference = backends[0].run(mapping, encoded, probes)
     for backend, comparison in zip(backends[1:], comparisons, strict=True):
-        comparison.add(reference, backend.run(network, encoded, probes), start)
+        comparison.add(reference, backend.run(mapping, encoded, probes), start)

@@ -27,7 +27,7 @@ from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 from neurocompile.targets import load_target
 from neurocompile_backends.lava import emit as emitting
 from neurocompile_backends.lava import plan as planning
-from neurocompile_backends.lava.backend import backend
+from neurocompile_backends.lava.backend import run_lava
 from neurocompile_backends.lava.check import check
 from neurocompile_backends.simulator.run import run_simulator
 
@@ -97,8 +97,8 @@ def test_networks_that_listen_to_nothing_have_as_many_samples_as_their_data() ->
     assert [p.role for p in case.network.populations].count("source") == 1
     everything = Probes.everything(case.network)
     assert first_difference(run_integer(case.network, case.encoded, everything),
-                            backend.run(case.network, case.encoded, everything)) == ""
-    recorded = backend.run(case.network, case.encoded, Probes(("in0", "n0")))
+                            run_lava(case.network, case.encoded, everything)) == ""
+    recorded = run_lava(case.network, case.encoded, Probes(("in0", "n0")))
     assert recorded.s["n0"].shape == (3, 5, 3)
     assert recorded.s["n0"].any()
     assert np.array_equal(recorded.s["in0"], case.encoded.payloads["in0"])
@@ -182,7 +182,7 @@ def compare(network: QuantizedNetwork, encoded: EncodedInput) -> None:
     expected = run_integer(network, encoded, everything)
     assume(not read_too_high(network, expected))
     assert first_difference(expected, run_simulator(network, encoded, everything)) == ""
-    assert first_difference(expected, backend.run(network, encoded, everything)) == ""
+    assert first_difference(expected, run_lava(network, encoded, everything)) == ""
 
 
 def read_too_high(network: QuantizedNetwork, run: IntegerRun) -> bool:

@@ -12,6 +12,7 @@ from small_build import TARGET, small_mapping, small_quantized
 
 from neurocompile.diagnostics import CompileError
 from neurocompile.ir.base import Node
+from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.quantized import QuantizedDrive, QuantizedNetwork
 from neurocompile.ir.transforms import Dense
 from neurocompile.reference.encode import EncodedInput
@@ -35,6 +36,10 @@ def changed(neurons: dict[str, Any] | None = None, synapses: dict[str, Any] | No
         populations=(source, replace(hidden, **(neurons or {}))),
         projections=(replace(projection, **(synapses or {})),),
         bounds=(replace(network.bounds[0], **bounds),))
+
+
+def mapped(network: QuantizedNetwork) -> Mapping:
+    return replace(small_mapping(), quantized=network)
 
 
 def fmt(network: QuantizedNetwork, **values: Any) -> Node:
@@ -97,14 +102,14 @@ def test_neither_emit_nor_run_begins_with_such_a_network(
     network = CASES[name]
     wanted = {d.code for d in check(network)}
     with pytest.raises(CompileError) as caught:
-        backend.emit(replace(small_mapping(), quantized=network))
+        backend.emit(mapped(network))
     assert {d.code for d in caught.value.diagnostics} == wanted
     with pytest.raises(CompileError) as caught:
-        backend.run(network, EncodedInput(1, 1, {}, {}), Probes())
+        backend.run(mapped(network), EncodedInput(1, 1, {}, {}), Probes())
     assert {d.code for d in caught.value.diagnostics} == wanted
 
 
 def test_a_teacher_is_refused() -> None:
     with pytest.raises(CompileError, match="E815 lava: Lava runs whole networks"):
-        backend.run(GOOD, EncodedInput(1, 1, {}, {}), Probes(),
+        backend.run(mapped(GOOD), EncodedInput(1, 1, {}, {}), Probes(),
                     teacher={"hidden": np.zeros((1, 2, 2), np.int64)})

@@ -37,41 +37,48 @@ class LavaBackend:
         _raise_errors(self.check(mapping))
         return emit(mapping.quantized)
 
-    def run(self, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+    def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
-        """Run the emitted program. Raises ``CompileError``: E815 (a teacher), E820 (no
-        interpreter), E823 and E824 (it failed or hung), E826 (no place for its files), and what
-        ``check`` finds."""
-        from neurocompile_backends.lava.check import check
-        from neurocompile_backends.lava.emit import emit
-        from neurocompile_backends.lava.environment import interpreter
-        from neurocompile_backends.lava.worker import run_program
-
+        """Run the emitted program. Raises ``CompileError``: E815 (a teacher), and what
+        :func:`run_lava` does."""
         if teacher:
             raise fail("E815", "lava", "Lava runs whole networks, not layers on given spikes",
                        got=", ".join(sorted(teacher)), hint="use the simulator for that")
-        _raise_errors(check(network))
-        python = interpreter()
-        role = {p.name: p.role for p in network.populations}
-        # A population that does not spike sends nothing: what is read of it is its membrane.
-        kinds = {(name, "s"): "v" if role[name] == "analog" else "s" for name in probes.s
-                 if role[name] != "source"}
-        kinds |= {(name, "u"): "u" for name in probes.u} | {(name, "v"): "v" for name in probes.v}
-        wanted = sorted({f"{name}:{lava}" for (name, _), lava in kinds.items()})
-        recorded = run_program(python, emit(network), encoded, wanted, progress)
-        run = IntegerRun(encoded.n_steps + network.latency)
-        for (name, kind), lava in kinds.items():
-            getattr(run, kind)[name] = recorded[f"{name}:{lava}"]
-        for name in probes.s:
-            if role[name] == "source":  # what was sent is what was given
-                sent = np.zeros((encoded.n_samples, run.n_steps, network.population(name).n),
-                                np.int32)
-                sent[:, :encoded.n_steps] = encoded.payloads[name]
-                run.s[name] = sent
-        if progress is not None:
-            progress(encoded.n_samples)
-        return run
+        return run_lava(mapping.quantized, encoded, probes, progress=progress)
+
+
+def run_lava(network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+             progress: Progress | None = None) -> IntegerRun:
+    """Run a network in Lava; the mapping onto cores is Lava's own affair. Raises ``CompileError``:
+    E820 (no interpreter), E823 and E824 (it failed or hung), E826 (no place for its files), and
+    what ``check`` finds."""
+    from neurocompile_backends.lava.check import check
+    from neurocompile_backends.lava.emit import emit
+    from neurocompile_backends.lava.environment import interpreter
+    from neurocompile_backends.lava.worker import run_program
+
+    _raise_errors(check(network))
+    python = interpreter()
+    role = {p.name: p.role for p in network.populations}
+    # A population that does not spike sends nothing: what is read of it is its membrane.
+    kinds = {(name, "s"): "v" if role[name] == "analog" else "s" for name in probes.s
+             if role[name] != "source"}
+    kinds |= {(name, "u"): "u" for name in probes.u} | {(name, "v"): "v" for name in probes.v}
+    wanted = sorted({f"{name}:{lava}" for (name, _), lava in kinds.items()})
+    recorded = run_program(python, emit(network), encoded, wanted, progress)
+    run = IntegerRun(encoded.n_steps + network.latency)
+    for (name, kind), lava in kinds.items():
+        getattr(run, kind)[name] = recorded[f"{name}:{lava}"]
+    for name in probes.s:
+        if role[name] == "source":  # what was sent is what was given
+            sent = np.zeros((encoded.n_samples, run.n_steps, network.population(name).n),
+                            np.int32)
+            sent[:, :encoded.n_steps] = encoded.payloads[name]
+            run.s[name] = sent
+    if progress is not None:
+        progress(encoded.n_samples)
+    return run
 
 
 def _raise_errors(found: list[Diagnostic]) -> None:

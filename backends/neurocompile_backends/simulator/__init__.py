@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from neurocompile.diagnostics import Diagnostic
 from neurocompile.ir.mapping import Mapping as CoreMapping
-from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
@@ -25,12 +24,12 @@ class SimulatorBackend:
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:  # noqa: ARG002
         return []
 
-    def run(self, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
+    def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
         from neurocompile_backends.simulator.run import run_simulator
 
-        return run_simulator(network, encoded, probes, teacher=teacher, progress=progress)
+        return run_simulator(mapping.quantized, encoded, probes, teacher=teacher, progress=progress)
 
 
 backend = SimulatorBackend()

@@ -4,9 +4,6 @@ One compiled function runs any network: the network is data (tables of populatio
 projections, one flat array of weights). Samples are independent and run in threads; within a
 sample everything is event-driven: a spike adds one row of weights (dense), one patch of a kernel
 (convolution) or one list (sparse) into the ring of its target.
-
-Arithmetic is 32 bits wide except where a sum could leave it. ``x * m >> 12`` is split into
-``(x >> 12) * m + ((x & 4095) * m >> 12)``, which is the same integer and vectorizes.
 """
 
 from __future__ import annotations
@@ -15,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+
+from neurocompile_backends.neurons import update, update_narrow
 
 # Columns of the population table.
 (P_N, P_STATE, P_RING, P_SLOTS, P_SPIKES, P_RESET, P_GE, P_MAX, P_LATENCY, P_EVENTS, P_SREC,
@@ -30,112 +29,6 @@ from numba import njit
 # Q_SDELAYS, Q_TDELAYS: offset into the delay array, or -1 where Q_SDELAY, Q_TDELAY hold for all.
 # Q_LAST: 1 if the target's neurons are stored channels-last as this convolution writes them.
 KIND_DENSE, KIND_CONV, KIND_SPARSE = 0, 1, 2
-
-
-@njit(cache=True)
-def _decay(x: Any, keep: Any) -> Any:
-    """trunc(x * keep / 4096) toward zero, for 32-bit x and 0 <= keep <= 4096, without branches.
-
-    Explicit casts keep Numba from widening to 64 bits, which would not vectorize.
-    """
-    sign = np.int32(x >> np.int32(31))
-    size = np.int32(np.int32(x ^ sign) - sign)
-    low = np.int32(np.int32(size & np.int32(4095)) * keep)
-    high = np.int32(np.int32(size >> np.int32(12)) * keep)
-    part = np.int32(high + np.int32(low >> np.int32(12)))
-    return np.int32(np.int32(part ^ sign) - sign)
-
-
-@njit(cache=True)
-def _update_narrow(pop: Any, machine: Any, ring: Any, u: Any, v: Any, sent: Any, keep_u: Any,
-                   keep_v: Any, threshold: Any, bias: Any) -> None:
-    """As ``_update`` where every sum is proved to fit 32 bits and no reset subtracts.
-
-    One short loop a phase: each touches few arrays, which is what LLVM needs to vectorize.
-    Explicit casts keep Numba from widening to 64 bits.
-    """
-    fold, half = machine[0], np.int32(machine[1])
-    limit, shift = np.int32(machine[2]), np.int32(machine[3])
-    n = len(u)
-    if pop[P_FILTER]:
-        for i in range(n):
-            u[i] = np.int32(_decay(u[i], keep_u[i]) + np.int32(ring[i] << shift))
-    else:
-        for i in range(n):
-            u[i] = np.int32(ring[i] << shift)
-    ring[:] = 0
-    if fold:
-        for i in range(n):
-            x = u[i]
-            if x > half:
-                x = np.int32(x - np.int32(2) * half)
-            elif x <= -half:
-                x = np.int32(x + np.int32(2) * half)
-            u[i] = x
-    else:
-        for i in range(n):
-            u[i] = min(max(u[i], np.int32(-half)), half)
-    if pop[P_LEAK]:
-        for i in range(n):
-            v[i] = _decay(v[i], keep_v[i])
-    for i in range(n):
-        x = np.int32(np.int32(v[i] + u[i]) + bias[i])
-        v[i] = min(max(x, np.int32(-limit)), limit)
-    if pop[P_SPIKES] == 2:
-        sent[:] = v
-        return
-    if pop[P_GE]:
-        for i in range(n):
-            sent[i] = np.int32(v[i] >= threshold[i])
-    else:
-        for i in range(n):
-            sent[i] = np.int32(v[i] > threshold[i])
-    if pop[P_RESET] == 1:
-        for i in range(n):
-            v[i] = np.int32(v[i] * np.int32(np.int32(1) - sent[i]))
-
-
-@njit(cache=True)
-def _update(pop: Any, machine: Any, ring: Any, u: Any, v: Any, sent: Any, keep_u: Any, keep_v: Any,
-            threshold: Any, bias: Any) -> None:
-    """Phases collect, update, fire and reset of one population (slices of its own neurons)."""
-    fold, u_half, v_limit, shift = machine[0], machine[1], machine[2], machine[3]
-    ge = pop[P_GE]
-    reset = pop[P_RESET]
-    most = pop[P_MAX]
-    analog = pop[P_SPIKES] == 2
-    for i in range(len(u)):
-        a = np.int64(ring[i])
-        ring[i] = 0
-        current = np.int64(_decay(u[i], keep_u[i])) + (a << shift)
-        if fold:
-            if current > u_half:
-                current -= 2 * u_half
-            elif current <= -u_half:
-                current += 2 * u_half
-        else:
-            current = min(max(current, -u_half), u_half)
-        membrane = np.int64(_decay(v[i], keep_v[i])) + current + np.int64(bias[i])
-        membrane = min(max(membrane, -v_limit), v_limit)
-        if reset == 3:
-            membrane = membrane - np.int64(sent[i]) * threshold[i]
-            membrane = min(max(membrane, -v_limit), v_limit)
-        spikes = np.int64(0)
-        if analog:
-            spikes = membrane
-        else:
-            if membrane > threshold[i] or (ge and membrane == threshold[i]):
-                spikes = np.int64(1)
-                if most > 1:
-                    spikes = (membrane - (1 - ge)) // threshold[i]
-                    spikes = min(max(spikes, 1), most)
-                if reset == 1:
-                    membrane = np.int64(0)
-                elif reset == 2:
-                    membrane -= spikes * threshold[i]
-        u[i] = np.int32(current)
-        v[i] = np.int32(membrane)
-        sent[i] = np.int32(spikes)
 
 
 @njit(cache=True)
@@ -292,11 +185,14 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
                     sent[a:b] = 0
                 slot = pop[P_RING] + (t % pop[P_SLOTS]) * n
                 if pop[P_NARROW] == 1:
-                    _update_narrow(pop, machine, ring[slot:slot + n], u[a:b], v[a:b], sent[a:b],
-                                   keep_u[a:b], keep_v[a:b], threshold[a:b], own_bias[a:b])
+                    update_narrow(machine, pop[P_FILTER], pop[P_LEAK], pop[P_SPIKES] == 2,
+                                  pop[P_GE], pop[P_RESET], ring[slot:slot + n], u[a:b], v[a:b],
+                                  sent[a:b], keep_u[a:b], keep_v[a:b], threshold[a:b],
+                                  own_bias[a:b])
                 else:
-                    _update(pop, machine, ring[slot:slot + n], u[a:b], v[a:b], sent[a:b],
-                            keep_u[a:b], keep_v[a:b], threshold[a:b], own_bias[a:b])
+                    update(machine, pop[P_SPIKES] == 2, pop[P_GE], pop[P_RESET], pop[P_MAX],
+                           ring[slot:slot + n], u[a:b], v[a:b], sent[a:b], keep_u[a:b],
+                           keep_v[a:b], threshold[a:b], own_bias[a:b])
                 row = (sample * total + t) * n
                 if pop[P_SREC] >= 0:
                     start = pop[P_SREC] + row

@@ -1,0 +1,120 @@
+"""The integer step of a neuron, for Numba: what the simulators of network and chip share.
+
+``machine``: fold, u limit, v limit, input shift. ``reset``: 0 none, 1 zero, 2 subtract, 3 subtract
+in the next step. ``ring``: the sums of a step, which are cleared. ``sent``: spikes of the last step,
+replaced by those of this one.
+
+Arithmetic is 32 bits wide except where a sum could leave it. ``x * m >> 12`` is split into
+``(x >> 12) * m + ((x & 4095) * m >> 12)``, which is the same integer and vectorizes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def decay(x: Any, keep: Any) -> Any:
+    """trunc(x * keep / 4096) toward zero, for 32-bit x and 0 <= keep <= 4096, without branches.
+
+    Explicit casts keep Numba from widening to 64 bits, which would not vectorize.
+    """
+    sign = np.int32(x >> np.int32(31))
+    size = np.int32(np.int32(x ^ sign) - sign)
+    low = np.int32(np.int32(size & np.int32(4095)) * keep)
+    high = np.int32(np.int32(size >> np.int32(12)) * keep)
+    part = np.int32(high + np.int32(low >> np.int32(12)))
+    return np.int32(np.int32(part ^ sign) - sign)
+
+
+@njit(cache=True)
+def update_narrow(machine: Any, filters: Any, leaks: Any, analog: Any, ge: Any, reset: Any,
+                  ring: Any, u: Any, v: Any, sent: Any, keep_u: Any, keep_v: Any, threshold: Any,
+                  bias: Any) -> None:
+    """As :func:`update` where every sum is proved to fit 32 bits and no reset subtracts.
+
+    One short loop a phase: each touches few arrays, which is what LLVM needs to vectorize.
+    Explicit casts keep Numba from widening to 64 bits. ``filters`` and ``leaks``: does u, v
+    remember anything.
+    """
+    fold, half = machine[0], np.int32(machine[1])
+    limit, shift = np.int32(machine[2]), np.int32(machine[3])
+    n = len(u)
+    if filters:
+        for i in range(n):
+            u[i] = np.int32(decay(u[i], keep_u[i]) + np.int32(ring[i] << shift))
+    else:
+        for i in range(n):
+            u[i] = np.int32(ring[i] << shift)
+    ring[:] = 0
+    if fold:
+        for i in range(n):
+            x = u[i]
+            if x > half:
+                x = np.int32(x - np.int32(2) * half)
+            elif x <= -half:
+                x = np.int32(x + np.int32(2) * half)
+            u[i] = x
+    else:
+        for i in range(n):
+            u[i] = min(max(u[i], np.int32(-half)), half)
+    if leaks:
+        for i in range(n):
+            v[i] = decay(v[i], keep_v[i])
+    for i in range(n):
+        x = np.int32(np.int32(v[i] + u[i]) + bias[i])
+        v[i] = min(max(x, np.int32(-limit)), limit)
+    if analog:
+        sent[:] = v
+        return
+    if ge:
+        for i in range(n):
+            sent[i] = np.int32(v[i] >= threshold[i])
+    else:
+        for i in range(n):
+            sent[i] = np.int32(v[i] > threshold[i])
+    if reset == 1:
+        for i in range(n):
+            v[i] = np.int32(v[i] * np.int32(np.int32(1) - sent[i]))
+
+
+@njit(cache=True)
+def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any, u: Any, v: Any,
+           sent: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any) -> None:
+    """Phases collect, update, fire and reset of neurons that are alike (slices of their own)."""
+    fold, u_half, v_limit, shift = machine[0], machine[1], machine[2], machine[3]
+    for i in range(len(u)):
+        a = np.int64(ring[i])
+        ring[i] = 0
+        current = np.int64(decay(u[i], keep_u[i])) + (a << shift)
+        if fold:
+            if current > u_half:
+                current -= 2 * u_half
+            elif current <= -u_half:
+                current += 2 * u_half
+        else:
+            current = min(max(current, -u_half), u_half)
+        membrane = np.int64(decay(v[i], keep_v[i])) + current + np.int64(bias[i])
+        membrane = min(max(membrane, -v_limit), v_limit)
+        if reset == 3:
+            membrane = membrane - np.int64(sent[i]) * threshold[i]
+            membrane = min(max(membrane, -v_limit), v_limit)
+        spikes = np.int64(0)
+        if analog:
+            spikes = membrane
+        else:
+            if membrane > threshold[i] or (ge and membrane == threshold[i]):
+                spikes = np.int64(1)
+                if most > 1:
+                    spikes = (membrane - (1 - ge)) // threshold[i]
+                    spikes = min(max(spikes, 1), most)
+                if reset == 1:
+                    membrane = np.int64(0)
+                elif reset == 2:
+                    membrane -= spikes * threshold[i]
+        u[i] = np.int32(current)
+        v[i] = np.int32(membrane)
+        sent[i] = np.int32(spikes)
