@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from noc_factory import Case, mesh_of, step_of
 from noc_reference import Chips, Flit, run
 
+from neurocompile_backends.chip.timing.estimate import CORE_BINS, estimate, new_estimate_state
 from neurocompile_backends.chip.timing.layout import (
     DELIVERED,
     FINISHED,
@@ -32,7 +33,8 @@ def cases(draw: st.DrawFn) -> Case:
     width, height = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     count = draw(st.integers(1, 3))
     tile = st.tuples(st.integers(0, width * count - 1), st.integers(0, height - 1))
-    cores = draw(st.lists(tile, min_size=1, max_size=8))
+    n_cores = draw(st.integers(1, 8))
+    cores = draw(st.lists(tile, min_size=n_cores, max_size=n_cores))
     used = 1 + max(x for x, _ in cores) // width
     hop = st.one_of(st.integers(1, 3), st.integers(1, 80))
     chips = Chips(width, height, used, draw(hop), draw(hop), draw(hop), draw(st.integers(1, 3)),
@@ -43,8 +45,11 @@ def cases(draw: st.DrawFn) -> Case:
     # One core that gets most flits makes queues; few senders make long ones.
     favourite = draw(st.integers(0, len(cores) - 1))
     dest = st.one_of(st.just(favourite), st.integers(0, len(cores) - 1))
+    count = draw(st.integers(0, 60))
+    ticks = draw(st.sampled_from((TICKS, st.integers(0, 2))))
     flits = draw(st.lists(st.tuples(st.integers(0, senders - 1),
-                                    st.builds(Flit, TICKS, dest, TICKS)), max_size=60))
+                                    st.builds(Flit, ticks, dest, ticks)),
+                          min_size=count, max_size=count))
     sends = [[flit for sender, flit in flits if sender == s] for s in range(senders)]
     return Case(chips, sends, draw(st.lists(TICKS, min_size=senders, max_size=senders)))
 
@@ -142,3 +147,29 @@ def test_a_later_start_moves_every_time_alike(case: Case, later: int) -> None:
     np.testing.assert_array_equal(late.buffer_peak, early.buffer_peak)
     np.testing.assert_array_equal(late.core_peak, early.core_peak)
     assert late.summary[R_LAG] == early.summary[R_LAG]
+
+
+@given(cases())
+def test_the_estimate_is_below_by_no_more_than_lag_and_bin(case: Case) -> None:
+    mesh, exact = case.simulated()
+    step = step_of(case.sends, case.tails)
+    got, state = new_result(mesh), new_estimate_state(mesh, len(step.gap))
+    assert estimate(mesh, step, got, state) == got.summary[R_TICKS]
+    np.testing.assert_array_equal(got.link_flits, exact.link_flits)
+    np.testing.assert_array_equal(got.busy, exact.busy)
+    lag = exact.summary[R_LAG]
+    allowed = lag + exact.trace[:, DELIVERED].max(initial=0) / CORE_BINS
+    for low, value in ((got.summary[:1], exact.summary[:1]), (got.finish, exact.finish),
+                       (got.done, exact.done)):
+        assert (low <= value).all()
+        assert (value - low <= allowed).all()
+    ticks = exact.summary[R_TICKS]
+    if lag <= ticks / 20:
+        assert ticks - got.summary[R_TICKS] <= ticks / 10
+    parts = got.summary[[R_SENDING, R_STALLED, R_NETWORK, R_RECEIVING]]
+    assert (parts >= 0).all()
+    assert parts.sum() == got.summary[R_TICKS]
+    again = new_result(mesh)
+    estimate(mesh, step, again, state)
+    for name, a, b in zip(got._fields, got, again, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name)
