@@ -420,7 +420,7 @@ def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: 
 @njit(cache=True)
 def _total(result: Any, totals: Any) -> None:
     """Add a step to the sums of a run."""
-    if result.summary[R_REASON] > 0:
+    if result.summary[R_REASON] > 0 and result.summary[R_UNIT] >= 0:
         totals.critical[result.summary[R_UNIT]] += 1
     for s in range(len(totals.stalled)):
         totals.stalled[s] += result.stalled[s]

@@ -16,7 +16,7 @@ from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.load import Loaded
-from neurocompile_backends.chip.timing.estimate import new_scratch
+from neurocompile_backends.chip.timing.estimate import new_estimate_state
 from neurocompile_backends.chip.timing.layout import (
     Mesh,
     Result,
@@ -107,7 +107,7 @@ class Chip:
         flits = loaded.most_flits if timed else 0
         self.result = new_result(self.mesh, self.traced_flits)
         self.network = new_state(self.mesh, flits if self.mode == k.CYCLE else 0)
-        self.scratch = new_scratch(self.mesh, flits if self.mode == k.ANALYTIC else 0)
+        self.scratch = new_estimate_state(self.mesh, flits if self.mode == k.ANALYTIC else 0)
         senders = self.mesh.n_senders
         self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int64),
                          np.zeros(flits, np.int32), np.zeros(flits, np.int64),

@@ -1,0 +1,470 @@
+"""Every flit of a step over the mesh, by the rules of docs/timing.md (Numba, event-driven).
+
+Only ticks in which something happens are visited. Each link, sender and core has at most one
+event ahead, so the queue of events is a fixed table: lists by time, in slots of 64^level ticks
+(a hierarchical timing wheel), with a bit for each slot that is not empty. A last event, WAKE,
+stands for all ports that have to decide again in the next tick.
+
+Within a tick the order of the lists does not matter: a buffer has one port or sender before it and
+one head, and slots freed in a tick are given back at its end (rule N2).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+from neurocompile_backends.chip.timing.layout import (
+    DELIVERED,
+    F_BASE,
+    F_HEAD,
+    F_HELD,
+    F_INPUT,
+    F_PEAK,
+    F_ROUTER,
+    F_SLOTS,
+    F_USED,
+    FINISHED,
+    HANDED,
+    NOTHING,
+    P_COUNT,
+    P_FLIT,
+    P_LAST,
+    P_NEXT,
+    P_NOW,
+    P_ROUTER,
+    P_TICKS,
+    P_WANTED,
+    R_LAG,
+    R_NETWORK,
+    R_REASON,
+    R_RECEIVING,
+    R_SENDING,
+    R_STALLED,
+    R_TICKS,
+    R_UNIT,
+    TAKEN,
+    Ints,
+    Mesh,
+    SmallInts,
+)
+
+# Columns of the table of senders: flits handed over end here, when it has worked on the next, and
+# ticks it stood still.
+S_NEXT, S_READY, S_STILL, S_COLUMNS = range(4)
+# Columns of the table of cores: when it is idle, whether an event is ahead, whether it is listed to
+# take in this tick, ticks it worked, and since when without a pause, on which flit first.
+C_UNTIL, C_AHEAD, C_NOW, C_BUSY, C_SINCE, C_FIRST, C_COLUMNS = range(7)
+
+LEVELS = 11
+"""Of the queue: 11 times 6 bits are more than a time has."""
+
+
+class State(NamedTuple):
+    """What ``simulate`` works on; nothing in it outlives a call. See ``new_state``."""
+
+    buffers: Ints
+    ports: Ints
+    senders: Ints
+    cores: Ints
+    slots: SmallInts
+    wanted: Ints
+    handed: Ints
+    due: Ints
+    heads: Ints
+    bits: Ints
+    following: Ints
+    when: Ints
+    lists: Ints
+
+
+def new_state(mesh: Mesh, n_flits: int) -> State:
+    """Room for steps of up to ``n_flits`` flits."""
+    events = mesh.n_links + mesh.n_senders + mesh.n_cores + 1
+    words = -(-mesh.n_inputs // 64)
+    return State(
+        np.zeros_like(mesh.buffers), np.zeros_like(mesh.ports),
+        np.zeros((mesh.n_senders, S_COLUMNS), np.int64),
+        np.zeros((mesh.n_cores, C_COLUMNS), np.int64),
+        np.zeros(int(mesh.buffers[:, F_SLOTS].sum()), np.int32),
+        np.zeros((len(mesh.ports), words), np.int64),
+        np.zeros(n_flits, np.int64), np.zeros(n_flits, np.int64),
+        np.zeros(LEVELS * 64, np.int64), np.zeros(LEVELS, np.int64),
+        np.zeros(events, np.int64), np.zeros(events, np.int64), np.zeros((4, events), np.int64))
+
+
+@intrinsic
+def _lowest(typing_context, bits):  # noqa: ARG001
+    """Place of the lowest bit set in a 64-bit integer."""
+    def generate(context, builder, signature, args):  # noqa: ARG001
+        return builder.cttz(args[0], context.get_constant(types.boolean, False))
+    return types.int64(types.int64), generate
+
+
+@intrinsic
+def _leading(typing_context, bits):  # noqa: ARG001
+    """Zeros above the highest bit set in a 64-bit integer."""
+    def generate(context, builder, signature, args):  # noqa: ARG001
+        return builder.ctlz(args[0], context.get_constant(types.boolean, False))
+    return types.int64(types.int64), generate
+
+
+@njit(cache=True)
+def _schedule(event, at, now, heads, bits, following, when):
+    """An event at a time that is not before ``now``: the level is where the two first differ."""
+    differ = at ^ now
+    level = np.int64(0)
+    if differ >= 64:
+        level = (63 - _leading(differ)) // 6
+    slot = (at >> (6 * level)) & 63
+    place = level * 64 + slot
+    following[event] = heads[place]
+    heads[place] = event
+    when[event] = at
+    bits[level] |= np.int64(1) << slot
+
+
+@njit(cache=True)
+def _advance(now, heads, bits, following, when):
+    """(time, first event) of the earliest list, which leaves the queue; (now, -1) without any."""
+    level = 0
+    while level < LEVELS:
+        if bits[level] == 0:
+            level += 1
+            continue
+        slot = _lowest(bits[level])
+        bits[level] &= bits[level] - 1
+        place = level * 64 + slot
+        event = heads[place]
+        heads[place] = -1
+        if level == 0:
+            return ((now >> 6) << 6) | slot, event
+        # Nothing is earlier than this slot: time is its start, and its events go to lower levels.
+        above = 6 * (level + 1)
+        now = (slot << (6 * level)) | ((now >> above) << above if above < 63 else 0)
+        while event >= 0:
+            after = following[event]
+            _schedule(event, when[event], now, heads, bits, following, when)
+            event = after
+        level = 0
+    return now, np.int64(-1)
+
+
+@njit(cache=True)
+def _port(router, core, columns, n_links, links, core_x, core_y):
+    """Rule N3: the port of a router that a flit for a core wants."""
+    x, y = router % columns, router // columns
+    to_x, to_y = core_x[core], core_y[core]
+    if to_x > x:
+        return links[router, 0]
+    if to_x < x:
+        return links[router, 1]
+    if to_y > y:
+        return links[router, 2]
+    if to_y < y:
+        return links[router, 3]
+    return n_links + core
+
+
+@njit(cache=True)
+def _enter(buffer, flit, buffers, slots):
+    """A flit into a buffer; how many are in it then. The slot is taken already."""
+    held = buffers[buffer, F_HELD]
+    place = buffers[buffer, F_HEAD] + held
+    if place >= buffers[buffer, F_SLOTS]:
+        place -= buffers[buffer, F_SLOTS]
+    slots[buffers[buffer, F_BASE] + place] = flit
+    held += 1
+    buffers[buffer, F_HELD] = held
+    if held > buffers[buffer, F_PEAK]:
+        buffers[buffer, F_PEAK] = held
+    return held
+
+
+@njit(cache=True)
+def _leave(buffer, buffers):
+    """The head leaves its buffer, and its slot is free."""
+    head = buffers[buffer, F_HEAD] + 1
+    buffers[buffer, F_HEAD] = 0 if head == buffers[buffer, F_SLOTS] else head
+    buffers[buffer, F_HELD] -= 1
+    buffers[buffer, F_USED] -= 1
+
+
+@njit(cache=True)
+def _want(port, input_, ports, wanted):
+    """The head of an input wants a port."""
+    wanted[port, input_ >> 6] |= np.int64(1) << (input_ & 63)
+    ports[port, P_WANTED] += 1
+
+
+@njit(cache=True)
+def _choose(port, ports, wanted):
+    """Round robin: the first input after the one taken last whose head wants the port."""
+    start = ports[port, P_LAST] + 1
+    words = wanted.shape[1]
+    word = start >> 6
+    if word < words:
+        bits = wanted[port, word] & (np.int64(-1) << (start & 63))
+        if bits != 0:
+            return word * 64 + _lowest(bits)
+        for w in range(word + 1, words):
+            if wanted[port, w] != 0:
+                return w * 64 + _lowest(wanted[port, w])
+    for w in range(words):
+        if wanted[port, w] != 0:
+            return w * 64 + _lowest(wanted[port, w])
+    return np.int64(-1)
+
+
+@njit(cache=True, nogil=True)
+def simulate(mesh, step, out, state):
+    """Ticks of a step without its barrier; everything else goes to ``out``.
+
+    ``state`` is from ``new_state``, for at least as many flits. ``step`` must be as ``Step`` says;
+    it is not checked.
+    """
+    n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
+    columns, links, inputs = mesh.columns, mesh.links, mesh.inputs
+    core_x, core_y = mesh.core_x, mesh.core_y
+    column_ticks, row_ticks = mesh.column_ticks, mesh.row_ticks
+    first, gap, dest, work, tail = step.first, step.gap, step.dest, step.work, step.tail
+    done, trace = out.done, out.trace
+    traced = len(trace) > 0
+    buffers, ports, senders, cores = state.buffers, state.ports, state.senders, state.cores
+    slots, wanted, handed, due = state.slots, state.wanted, state.handed, state.due
+    heads, bits, following, when = state.heads, state.bits, state.following, state.when
+    deciding, later, emptied, taking = (state.lists[0], state.lists[1], state.lists[2],
+                                        state.lists[3])
+
+    buffers[:] = mesh.buffers
+    ports[:] = mesh.ports
+    cores[:] = 0
+    wanted[:] = 0
+    heads[:] = -1
+    bits[:] = 0
+    lag = np.int64(0)
+    now = np.int64(0)
+    n_later = 0
+    first_core = n_links + n_senders
+    wake = first_core + n_cores
+    for s in range(n_senders):
+        senders[s, S_NEXT] = first[s]
+        senders[s, S_STILL] = 0
+        if first[s] == first[s + 1]:
+            done[s] = tail[s]
+            continue
+        senders[s, S_READY] = gap[first[s]]
+        _schedule(n_links + s, gap[first[s]], now, heads, bits, following, when)
+
+    while True:
+        now, event = _advance(now, heads, bits, following, when)
+        if event < 0:
+            break
+        n_deciding, n_emptied, n_taking = 0, 0, 0
+
+        # 1 arrivals, 2 senders; cores that become idle and ports that decide again are listed.
+        while event >= 0:
+            after = following[event]
+            if event < n_links:
+                flit = ports[event, P_FLIT]
+                ports[event, P_FLIT] = -1
+                if ports[event, P_WANTED] and not ports[event, P_NOW]:
+                    ports[event, P_NOW] = 1
+                    deciding[n_deciding] = event
+                    n_deciding += 1
+                if _enter(event, flit, buffers, slots) == 1:
+                    port = _port(buffers[event, F_ROUTER], dest[flit], columns, n_links, links,
+                                 core_x, core_y)
+                    _want(port, buffers[event, F_INPUT], ports, wanted)
+                    if not ports[port, P_NOW]:
+                        ports[port, P_NOW] = 1
+                        deciding[n_deciding] = port
+                        n_deciding += 1
+            elif event < first_core:
+                s = event - n_links
+                flit, end = senders[s, S_NEXT], first[s + 1]
+                ready = senders[s, S_READY]
+                router = buffers[event, F_ROUTER]
+                while buffers[event, F_USED] < buffers[event, F_SLOTS]:
+                    senders[s, S_STILL] += now - ready
+                    handed[flit] = now
+                    core = dest[flit]
+                    due[flit] = (now - senders[s, S_STILL]
+                                 + abs(column_ticks[core_x[core]]
+                                       - column_ticks[router % columns])
+                                 + row_ticks * abs(core_y[core] - router // columns))
+                    buffers[event, F_USED] += 1
+                    if _enter(event, flit, buffers, slots) == 1:
+                        port = _port(router, core, columns, n_links, links, core_x, core_y)
+                        _want(port, buffers[event, F_INPUT], ports, wanted)
+                        if not ports[port, P_NOW]:
+                            ports[port, P_NOW] = 1
+                            deciding[n_deciding] = port
+                            n_deciding += 1
+                    flit += 1
+                    if flit == end:
+                        done[s] = now + tail[s]
+                        break
+                    ready = now + gap[flit]
+                    if ready > now:
+                        _schedule(event, ready, now, heads, bits, following, when)
+                        break
+                senders[s, S_NEXT] = flit
+                senders[s, S_READY] = ready
+            elif event < wake:
+                core = event - first_core
+                cores[core, C_AHEAD] = 0
+                if not cores[core, C_NOW]:
+                    cores[core, C_NOW] = 1
+                    taking[n_taking] = core
+                    n_taking += 1
+            else:
+                for i in range(n_later):
+                    port = later[i]
+                    ports[port, P_NEXT] = 0
+                    if not ports[port, P_NOW]:
+                        ports[port, P_NOW] = 1
+                        deciding[n_deciding] = port
+                        n_deciding += 1
+                n_later = 0
+            event = after
+
+        # 3 ports.
+        for i in range(n_deciding):
+            port = deciding[i]
+            ports[port, P_NOW] = 0
+            to = port if port < n_links else port + n_senders
+            if ports[port, P_FLIT] >= 0 or buffers[to, F_USED] == buffers[to, F_SLOTS]:
+                continue
+            input_ = _choose(port, ports, wanted)
+            if input_ < 0:
+                continue
+            buffer = inputs[ports[port, P_ROUTER], input_]
+            flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
+            wanted[port, input_ >> 6] ^= np.int64(1) << (input_ & 63)
+            ports[port, P_WANTED] -= 1
+            ports[port, P_LAST] = input_
+            ports[port, P_COUNT] += 1
+            buffers[to, F_USED] += 1
+            emptied[n_emptied] = buffer
+            n_emptied += 1
+            if port < n_links:
+                ports[port, P_FLIT] = flit
+                _schedule(port, now + ports[port, P_TICKS], now, heads, bits, following, when)
+                continue
+            _enter(to, flit, buffers, slots)
+            core = port - n_links
+            lag = max(lag, now - due[flit])
+            if traced:
+                trace[flit, DELIVERED] = now
+            if ports[port, P_WANTED] and not ports[port, P_NEXT]:
+                ports[port, P_NEXT] = 1
+                later[n_later] = port
+                n_later += 1
+            if cores[core, C_UNTIL] <= now:
+                if not cores[core, C_NOW]:
+                    cores[core, C_NOW] = 1
+                    taking[n_taking] = core
+                    n_taking += 1
+            elif not cores[core, C_AHEAD]:
+                cores[core, C_AHEAD] = 1
+                _schedule(first_core + core, cores[core, C_UNTIL], now, heads, bits, following,
+                          when)
+
+        # 4 cores.
+        for i in range(n_taking):
+            core = taking[i]
+            cores[core, C_NOW] = 0
+            buffer = first_core + core
+            if buffers[buffer, F_HELD] == 0:
+                continue
+            flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
+            _leave(buffer, buffers)
+            ticks = max(work[flit], 1)
+            if cores[core, C_UNTIL] < now or cores[core, C_UNTIL] == 0:
+                cores[core, C_SINCE] = now
+                cores[core, C_FIRST] = flit
+            cores[core, C_UNTIL] = now + ticks
+            cores[core, C_BUSY] += ticks
+            if traced:
+                trace[flit, HANDED] = handed[flit]
+                trace[flit, TAKEN] = now
+                trace[flit, FINISHED] = now + ticks
+            if buffers[buffer, F_HELD]:
+                cores[core, C_AHEAD] = 1
+                _schedule(buffer, now + ticks, now, heads, bits, following, when)
+            port = n_links + core
+            if ports[port, P_WANTED] and not ports[port, P_NEXT]:
+                ports[port, P_NEXT] = 1
+                later[n_later] = port
+                n_later += 1
+
+        # Slots freed and heads uncovered in this tick count from the next.
+        for i in range(n_emptied):
+            buffer = emptied[i]
+            _leave(buffer, buffers)
+            if buffers[buffer, F_HELD]:
+                flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
+                port = _port(buffers[buffer, F_ROUTER], dest[flit], columns, n_links, links,
+                             core_x, core_y)
+                _want(port, buffers[buffer, F_INPUT], ports, wanted)
+                if ports[port, P_FLIT] < 0 and not ports[port, P_NEXT]:
+                    ports[port, P_NEXT] = 1
+                    later[n_later] = port
+                    n_later += 1
+            if buffer < n_links:
+                if (ports[buffer, P_WANTED] and ports[buffer, P_FLIT] < 0
+                        and not ports[buffer, P_NEXT]):
+                    ports[buffer, P_NEXT] = 1
+                    later[n_later] = buffer
+                    n_later += 1
+            else:
+                s = buffer - n_links
+                if senders[s, S_NEXT] < first[s + 1] and senders[s, S_READY] <= now:
+                    _schedule(buffer, now + 1, now, heads, bits, following, when)
+        if n_later:
+            _schedule(wake, now + 1, now, heads, bits, following, when)
+
+    return _report(mesh, step, out, state, lag)
+
+
+@njit(cache=True)
+def _report(mesh, step, out, state, lag):
+    """Copies what a step took to ``out``, with its critical path (rule N7); its ticks."""
+    n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
+    buffers, ports, cores = state.buffers, state.ports, state.cores
+    out.stalled[:] = state.senders[:, S_STILL]
+    out.finish[:] = cores[:, C_UNTIL]
+    out.busy[:] = cores[:, C_BUSY]
+    out.core_peak[:] = buffers[n_links + n_senders:, F_PEAK]
+    out.buffer_peak[:] = buffers[:n_links + n_senders, F_PEAK]
+    out.link_flits[:] = ports[:n_links, P_COUNT]
+    ticks, unit, sends = np.int64(0), -1, True
+    for i in range(n_senders):
+        if out.done[i] > ticks:
+            ticks, unit, sends = out.done[i], i, True
+        if i < n_cores and cores[i, C_UNTIL] > ticks:
+            ticks, unit, sends = cores[i, C_UNTIL], i, False
+    summary = out.summary
+    summary[:] = 0
+    summary[R_TICKS], summary[R_LAG], summary[R_UNIT] = ticks, lag, unit
+    if unit < 0:
+        summary[R_REASON] = NOTHING
+        return ticks
+    if sends:
+        summary[R_STALLED] = out.stalled[unit]
+        summary[R_SENDING] = ticks - out.stalled[unit]
+    else:
+        flit = cores[unit, C_FIRST]
+        sender = np.searchsorted(step.first, flit, side="right") - 1
+        at = state.handed[flit]
+        for k in range(step.first[sender], flit + 1):
+            summary[R_SENDING] += step.gap[k]
+        summary[R_STALLED] = at - summary[R_SENDING]
+        summary[R_NETWORK] = cores[unit, C_SINCE] - at
+        summary[R_RECEIVING] = ticks - cores[unit, C_SINCE]
+    summary[R_REASON] = 1 + np.argmax(summary[R_SENDING:R_RECEIVING + 1])
+    return ticks
