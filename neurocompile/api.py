@@ -234,7 +234,8 @@ def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str |
 
     loaded = as_dataset(data, build.inputs, steps, build.discrete.dt_s)
     return _evaluate(build.quantized, loaded, runner(load_backend(backend), build.mapping),
-                     output=output, decode=decode, explain_samples=explain_samples, progress=progress)
+                     output=output, decode=decode, explain_samples=explain_samples,
+                     progress=progress)
 
 
 def as_dataset(inputs: Any, ports: tuple[Port, ...], steps: int | None = None,

@@ -6,12 +6,14 @@ fields are two's complement.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Bits = npt.NDArray[np.uint8]
 Bytes = npt.NDArray[np.uint8]
-Ints = npt.NDArray[np.int64]
+Ints = npt.NDArray[np.integer[Any]]
 
 MAX_FIELD = 62
 

@@ -97,7 +97,7 @@ class CoreContents:
             raise ValueError("synapses lie beyond the synaptic memory")
         weight = take(self.memory, at, widths[0], SIGNS[f["sign"]] == "mixed")
         delay = take(self.memory, at + widths[0], widths[1])
-        local = nth
+        local: Ints = nth
         if ENCODINGS[f["encoding"]] == "sparse":
             local = take(self.memory, at + widths[0] + widths[1], widths[2])
         begin, stop = self.span(format_)

@@ -1,8 +1,8 @@
 """The integer step of a neuron, for Numba: what the simulators of network and chip share.
 
-``machine``: fold, u limit, v limit, input shift. ``reset``: 0 none, 1 zero, 2 subtract, 3 subtract
-in the next step. ``ring``: the sums of a step, which are cleared. ``sent``: spikes of the last step,
-replaced by those of this one.
+``machine``: fold, u limit, v limit, input shift. ``reset``: 0 none, 1 zero, 2 subtract, 3
+subtract in the next step. ``ring``: the sums of a step, which are cleared. ``sent``: spikes of the
+last step, replaced by those of this one.
 
 Arithmetic is 32 bits wide except where a sum could leave it. ``x * m >> 12`` is split into
 ``(x >> 12) * m + ((x & 4095) * m >> 12)``, which is the same integer and vectorizes.

@@ -34,7 +34,7 @@ from neurocompile.ir.program import (
 )
 from neurocompile.ir.quantized import QuantizedPopulation, QuantizedProjection
 from neurocompile.ir.target import CoreLimits
-from neurocompile.ir.transforms import Conv, Dense, synapses_of
+from neurocompile.ir.transforms import Conv, Dense, Linear, synapses_of
 from neurocompile.passes.footprint import (
     SYNAPSES_PER_ENTRY,
     Encoding,
@@ -155,8 +155,8 @@ class _Assembler:
                     tuple(p.n for p in self.quantized.populations),
                     tuple(q.name for q in self.quantized.projections)),
             layouts, tuple(self.geometries), place[0], place[1], place[2],
-            tuple(CoreImage(use.core, *(pack(by_name[t], columns[t]) for t in TABLES),
-                            np.concatenate([np.zeros(0, np.uint8), *core.memory]))
+            tuple(CoreImage(use.core, **{t: pack(by_name[t], columns[t]) for t in TABLES},
+                            synapses=np.concatenate([np.zeros(0, np.uint8), *core.memory]))
                   for use, core, columns in zip(self.mapping.use, self.cores, tables,
                                                 strict=True)),
             tuple(HostTable(p.name, axons_per_source(p.name, self.quantized), outputs[p.name][0],
@@ -177,12 +177,11 @@ class _Assembler:
             if q.target not in core.sections:
                 continue
             neurons = core.neurons[q.target]
-            row = dict(projection=number, section=core.sections[q.target],
-                       encoding=ENCODINGS.index(encoding),
-                       weight_bits=stored_weight_bits(q, self.target),
-                       sign=SIGNS.index(q.sign_mode), exponent=q.format.exponent,
-                       delay_bits=delay_bits, index_bits=0, geometry=geometry, address=0,
-                       delay=0, delays=0)
+            row = dict.fromkeys(COLUMNS["formats"], 0) | {
+                "projection": number, "section": core.sections[q.target],
+                "encoding": ENCODINGS.index(encoding), "sign": SIGNS.index(q.sign_mode),
+                "weight_bits": stored_weight_bits(q, self.target),
+                "exponent": q.format.exponent, "delay_bits": delay_bits, "geometry": geometry}
             if encoding == "conv":
                 inputs = self._kernels(core, q, neurons, row)
             else:
@@ -229,8 +228,9 @@ class _Assembler:
         if overhead >= HEADER_BITS:
             head = place == 0
             left = np.repeat(counts, counts)[head] - within[head]
-            put(bits, at[head], entry_header(np.minimum(left, SYNAPSES_PER_ENTRY),
-                                             np.int64(left <= SYNAPSES_PER_ENTRY)), HEADER_BITS)
+            last = np.asarray(left <= SYNAPSES_PER_ENTRY, np.int64)
+            put(bits, at[head], entry_header(np.minimum(left, SYNAPSES_PER_ENTRY), last),
+                HEADER_BITS)
         at = at + overhead + place * each
         for values, width in zip((weight, delay, local), widths, strict=True):
             put(bits, at, values, width)
@@ -274,7 +274,7 @@ class _Assembler:
             "configuration": configuration, "threshold": threshold,
             **{name: _gather(parts, name)
                for name in ("bias_mantissa", "bias_exponent", "initial_v")}}
-        none = np.zeros(0, np.int64)
+        none: Ints = np.zeros(0, np.int64)
         return {
             "sections": {
                 "population": np.array([self.order[p.name] for p, _ in parts], np.int64),
@@ -318,8 +318,8 @@ def _layouts(tables: list[dict[str, Columns]], host: list[Columns]) -> tuple[Lay
     return tuple(layouts)
 
 
-def _incoming(transform: Dense | Conv | object, neurons: IntArray, encoding: Encoding,
-              ) -> tuple[Ints, Ints, Ints, Ints]:
+def _incoming(transform: Linear, neurons: IntArray, encoding: Encoding,
+              ) -> tuple[IntArray, Ints, IntArray, IntArray]:
     """Synapses of ``neurons`` by source: (sources, where each begins, local target, weight)."""
     n = len(neurons)
     if isinstance(transform, Dense):
@@ -327,12 +327,12 @@ def _incoming(transform: Dense | Conv | object, neurons: IntArray, encoding: Enc
         n_source = weight.shape[1]
         return (np.arange(n_source), np.arange(n_source + 1) * n,
                 np.tile(np.arange(n), n_source), weight.T.reshape(-1))
-    source, local, value = synapses_of(transform, neurons)  # type: ignore[arg-type]
+    source, local, value = synapses_of(transform, neurons)
     order = np.lexsort((local, source))
     source, local, value = source[order], local[order], value[order]
     distinct, counts = np.unique(source, return_counts=True)
     if encoding == "sparse":
-        return distinct, np.concatenate([[0], np.cumsum(counts)]), local, value
+        return distinct, np.append(0, np.cumsum(counts)).astype(np.int64), local, value
     # Rows of all the section's neurons; those without a synapse get the weight 0.
     rows = np.zeros((len(distinct), n), np.int64)
     rows[np.repeat(np.arange(len(distinct)), counts), local] = value
@@ -407,8 +407,9 @@ def _outputs(sent: list[_Sent], n: int) -> tuple[Ints, Columns]:
 def _attach_outputs(core: _Core, columns: dict[str, Columns],
                     outputs: dict[str, tuple[Ints, Columns]]) -> None:
     """Give the neurons of a core their output axons, one neuron's after the other's."""
-    counts, picked = [np.zeros(0, np.int64)], {name: [np.zeros(0, np.int64)]
-                                               for name in COLUMNS["outputs"]}
+    none: Ints = np.zeros(0, np.int64)
+    counts: list[Ints] = [none]
+    picked: dict[str, list[Ints]] = {name: [none] for name in COLUMNS["outputs"]}
     for name, neurons in core.neurons.items():
         first, records = outputs[name]
         begin, count = first[neurons], first[neurons + 1] - first[neurons]

@@ -55,7 +55,7 @@ class Reread:
             of = np.repeat(np.arange(len(table.first) - 1), np.diff(table.first))
             _must(len(of) == len(records["core"]), "host axons of no element")
             self._send(records, np.full(len(of), number), of)
-        _must(all(np.all(sender >= 0) for sender in self.sender), "input axons that nobody sends to")
+        _must(all(np.all(sender >= 0) for sender in self.sender), "input axons without a sender")
 
     def _send(self, outputs: Columns, population: Ints, element: Ints) -> None:
         order = np.argsort(outputs["core"], kind="stable")
@@ -147,11 +147,11 @@ def _check_places(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
     if places is None or not all(np.array_equal(getattr(read.placement(), c), getattr(places, c))
                                  for c in ("chip", "x", "y")):
         found.add("E541", "program", "its cores are not where the mapping places them")
-    for a, b in zip(read.use(), mapping.use, strict=False):
-        wrong = [n for n in vars(a) if getattr(a, n) != getattr(b, n)]
+    for uses, counted in zip(read.use(), mapping.use, strict=False):
+        wrong = [n for n in vars(uses) if getattr(uses, n) != getattr(counted, n)]
         if wrong:
-            found.add("E541", f"core {b.core}", f"{wrong[0]} is not what the mapping counts",
-                      got=getattr(a, wrong[0]), limit=getattr(b, wrong[0]))
+            found.add("E541", f"core {counted.core}", f"{wrong[0]} is not what the mapping counts",
+                      got=getattr(uses, wrong[0]), limit=getattr(counted, wrong[0]))
 
 
 def _check_neurons(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
@@ -175,7 +175,7 @@ def _check_neurons(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
 
 
 def _registers(p: QuantizedPopulation, neurons: Ints) -> dict[str, Ints]:
-    each = {name: np.asarray(getattr(p, name)[neurons], np.int64) for name in (
+    each: dict[str, Ints] = {name: getattr(p, name)[neurons] for name in (
         "bias_mantissa", "bias_exponent", "initial_v", "current_decay", "membrane_decay",
         "threshold")}
     same = {"reset": RESETS.index(p.reset), "compare": COMPARES.index(p.compare),

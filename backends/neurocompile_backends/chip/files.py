@@ -45,8 +45,8 @@ def to_files(program: Program) -> dict[str, bytes]:
         parts = [np.asarray(getattr(core, table), np.uint8) for core in program.cores]
         arrays[table] = np.concatenate([np.zeros(0, np.uint8), *parts])
         arrays[f"{table}:first"] = np.cumsum([0, *(part.size for part in parts)])
-    for i, table in enumerate(program.host):
-        arrays[f"host{i}"], arrays[f"host{i}:first"] = table.outputs, table.first
+    for i, given in enumerate(program.host):
+        arrays[f"host{i}"], arrays[f"host{i}:first"] = given.outputs, given.first
     images = io.BytesIO()
     write_npz(images, arrays)
     none = np.zeros(0, np.uint8)

@@ -102,7 +102,6 @@ class _Loader:
         column = {name: np.concatenate([part[name] for part in neurons]) for name in neurons[0]}
         sent = np.concatenate(outputs, axis=1)
         late = self.lates if self.latest else []
-        largest = max((int(np.abs(w).max(initial=0)) for w in self.weights), default=0)
         out_axon = bases[sent[0]] + sent[1] if sent.size else np.zeros(0, np.int64)
         tables = k.Tables(
             np.array([self.fold, self.half, m.v_limit, m.input_shift], np.int64),
@@ -112,7 +111,7 @@ class _Loader:
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32), _starts(np.concatenate(counts)),
             out_axon.astype(np.int32), host_first, host_axon.astype(np.int32),
-            _joined(self.weights, np.int8 if largest < 128 else np.int16),
+            _joined(self.weights, np.int16),
             _joined(self.locals, np.uint16), _joined(late, np.uint8),
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
@@ -253,7 +252,8 @@ class _Loader:
     # Inputs.
 
     def _host(self, bases: Ints) -> tuple[Ints, Ints, dict[str, int], dict[str, int]]:
-        first, axon = [np.zeros(1, np.int64)], [np.zeros(0, np.int64)]
+        first: list[Ints] = [np.zeros(1, np.int64)]
+        axon: list[Ints] = [np.zeros(0, np.int64)]
         base: dict[str, int] = {}
         parallel: dict[str, int] = {}
         n = 0

@@ -116,7 +116,8 @@ class Chip:
 
     def _sections_of(self, population: str) -> Ints:
         number = self.loaded.program.symbols.populations.index(population)
-        return self.sections[self.sections[:, k.S_POPULATION] == number]
+        found: Ints = self.sections[self.sections[:, k.S_POPULATION] == number]
+        return found
 
     def record(self, population: str, column: int, to: Ints) -> None:
         """Write s, u or v (``k.S_SREC``, ``S_UREC``, ``S_VREC``) of a population into ``to``,
