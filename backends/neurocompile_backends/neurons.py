@@ -118,3 +118,21 @@ def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any,
         u[i] = np.int32(current)
         v[i] = np.int32(membrane)
         sent[i] = np.int32(spikes)
+
+
+@njit(cache=True)
+def fingerprint(first: Any, sent: Any, element: Any) -> Any:
+    """A sum over what neurons send that two runs share, but for one chance in 2**64, only if they
+    send the same. ``element``: each neuron's number beyond ``first``; the order does not matter.
+
+    Each term is mixed by the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
+    """
+    total = np.uint64(0)
+    for i in range(len(sent)):
+        if sent[i] != 0:
+            x = np.uint64(first + element[i]) * np.uint64(0x9E3779B97F4A7C15)
+            x += np.uint64(np.int64(sent[i])) * np.uint64(0xD1B54A32D192ED03)
+            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            total += x ^ (x >> np.uint64(31))
+    return total

@@ -16,13 +16,13 @@ from numba import njit
 from neurocompile_backends.chip.timing.estimate import estimate
 from neurocompile_backends.chip.timing.layout import R_REASON, R_TICKS, R_UNIT
 from neurocompile_backends.chip.timing.network import simulate
-from neurocompile_backends.neurons import update, update_narrow
+from neurocompile_backends.neurons import fingerprint, update, update_narrow
 
 # Columns of the section table.
 (S_CORE, S_FIRST, S_COUNT, S_POPULATION, S_START, S_ANALOG, S_RESET, S_GE, S_MAX, S_FILTER, S_LEAK,
- S_NARROW, S_SIZE, S_SREC, S_UREC, S_VREC, S_COLUMNS) = range(17)
-# S_RESET: as neurocompile.ir.program.RESETS. S_SIZE: neurons of its population. S_SREC to S_VREC:
-# where the values of its population start among what is recorded, plus 1; 0 if none is.
+ S_NARROW, S_SIZE, S_BASE, S_SREC, S_UREC, S_VREC, S_COLUMNS) = range(18)
+# S_RESET: as neurocompile.ir.program.RESETS. S_SIZE: neurons of its population; S_BASE: neurons of
+# all populations before it. S_SREC to S_VREC: where the values of its population start among what is recorded, plus 1; 0 if none is.
 
 # Columns of the format table. A convolution has the second row too.
 (F_ENCODING, F_FIRST, F_COUNT, F_SHIFT, F_DELAYED,
@@ -241,8 +241,10 @@ class Totals(NamedTuple):
 
 
 class Series(NamedTuple):
-    """A row a step: events (``E_...``), ticks with the barrier, critical unit and why."""
+    """A row a step: fingerprint of what was sent, events (``E_...``), ticks with the barrier,
+    critical unit and why."""
 
+    mark: Any
     events: Any
     ticks: Any
     unit: Any
@@ -251,8 +253,10 @@ class Series(NamedTuple):
 
 @njit(cache=True)
 def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: Any) -> Any:
-    """All neurons of a core take their step; returns how many were active."""
+    """All neurons of a core take their step; (how many were active, fingerprint of what is sent).
+    """
     active = np.int64(0)
+    mark = np.uint64(0)
     slot = t % tables.slots * len(state.u)
     for row in range(tables.core_sections[core], tables.core_sections[core + 1]):
         s = tables.sections[row]
@@ -276,13 +280,15 @@ def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: A
                    state.bias[a:b])
         at = (t - recorded.start) * s[S_SIZE]
         element = tables.element[a:b]
+        if timed:
+            mark += fingerprint(s[S_BASE], sent, element)
         if s[S_SREC]:
             _record(recorded.s[s[S_SREC] - 1 + at:], sent, element)
         if s[S_UREC]:
             _record(recorded.u[s[S_UREC] - 1 + at:], u, element)
         if s[S_VREC]:
             _record(recorded.v[s[S_VREC] - 1 + at:], v, element)
-    return active
+    return active, mark
 
 
 @njit(cache=True)
@@ -391,7 +397,9 @@ def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: 
     for t in range(start, stop):
         events = series.events[t - start]
         for core in range(cores):
-            events[E_UPDATE] += _compute(t, core, tables, state, recorded, timed)
+            active, mark = _compute(t, core, tables, state, recorded, timed)
+            events[E_UPDATE] += active
+            series.mark[t - start] += mark
         flit = np.int64(0)
         for core in range(cores):
             step.first[core] = flit

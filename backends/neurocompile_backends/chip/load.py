@@ -135,6 +135,7 @@ class _Loader:
             row[k.S_CORE], row[k.S_FIRST], row[k.S_COUNT] = index, base + first, count
             row[k.S_POPULATION] = core.sections["population"][i]
             row[k.S_SIZE] = self.program.symbols.sizes[row[k.S_POPULATION]]
+            row[k.S_BASE] = sum(self.program.symbols.sizes[:row[k.S_POPULATION]])
             row[k.S_START] = core.sections["start"][i]
             row[k.S_ANALOG] = KINDS[int(core.sections["kind"][i])] == "analog"
             row[k.S_RESET] = RESETS.index(RESETS[one["reset"]])

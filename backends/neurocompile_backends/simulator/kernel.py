@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from neurocompile_backends.neurons import update, update_narrow
+from neurocompile_backends.neurons import fingerprint, update, update_narrow
 
 # Columns of the population table.
 (P_N, P_STATE, P_RING, P_SLOTS, P_SPIKES, P_RESET, P_GE, P_MAX, P_LATENCY, P_EVENTS, P_SREC,
@@ -148,8 +148,10 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
                 initial: Any, loaded: Any, weights: Any, indptr: Any, index: Any, delays: Any,
                 logical: Any, place: Any, event_steps: Any, event_ptr: Any, event_ptr_at: Any,
                 event_neuron: Any, event_payload: Any, rec_s: Any, rec_u: Any, rec_v: Any,
-                ring_size: Any) -> None:
+                marks: Any, ring_size: Any) -> None:
     """Run the samples [first_sample, last_sample) one after another.
+
+    ``marks``: a fingerprint of each (sample, step), or (0, 0) if none is wanted.
 
     Holds no lock: threads run ranges of their own, each with its own state.
     """
@@ -193,6 +195,8 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
                     update(machine, pop[P_SPIKES] == 2, pop[P_GE], pop[P_RESET], pop[P_MAX],
                            ring[slot:slot + n], u[a:b], v[a:b], sent[a:b], keep_u[a:b],
                            keep_v[a:b], threshold[a:b], own_bias[a:b])
+                if len(marks):
+                    marks[sample, t] += fingerprint(a, sent[a:b], logical[a:b])
                 row = (sample * total + t) * n
                 if pop[P_SREC] >= 0:
                     start = pop[P_SREC] + row

@@ -19,6 +19,7 @@ from neurocompile_backends.simulator import kernel as k
 from neurocompile_backends.simulator.pack import Packed, pack, pack_events
 
 _CHUNK_BYTES = 256 << 20  # of events a chunk of samples may hold
+_NO_MARKS = np.zeros((0, 0), np.uint64)
 
 
 def run_simulator(network: QuantizedNetwork, encoded: EncodedInput, probes: Probes, *,
@@ -44,10 +45,22 @@ def run_simulator(network: QuantizedNetwork, encoded: EncodedInput, probes: Prob
         given = {name: (values, encoded.n_steps) for name, values in part.payloads.items()}
         for name, values in (teacher or {}).items():
             given[name] = (values[start:start + part.n_samples], total)
-        _run_chunk(packed, part, total, given, probes, run, start, threads)
+        _run_chunk(packed, part, total, given, probes, run, start, threads, _NO_MARKS)
         if progress is not None:
             progress(min(encoded.n_samples, start + chunk))
     return run
+
+
+def fingerprints(network: QuantizedNetwork, encoded: EncodedInput,
+                 workers: int | None = None) -> npt.NDArray[np.uint64]:
+    """A number for everything that is sent in each step, shape (samples, steps): equal to that of
+    another run only if it sends the same. Memory does not grow with neurons times steps."""
+    total = encoded.n_steps + network.latency
+    marks = np.zeros((encoded.n_samples, total), np.uint64)
+    given = {name: (values, encoded.n_steps) for name, values in encoded.payloads.items()}
+    _run_chunk(pack(network), encoded, total, given, Probes(), IntegerRun(total), 0,
+               workers or available_cpus(), marks)
+    return marks
 
 
 def available_cpus() -> int:
@@ -58,7 +71,8 @@ def available_cpus() -> int:
 
 
 def _run_chunk(packed: Packed, part: EncodedInput, total: int, given: dict[str, Any],
-               probes: Probes, run: IntegerRun, start: int, threads: int) -> None:
+               probes: Probes, run: IntegerRun, start: int, threads: int,
+               marks: npt.NDArray[np.uint64]) -> None:
     pops, events = pack_events(packed, given)
     stop = start + part.n_samples
     recorded = []
@@ -80,7 +94,7 @@ def _run_chunk(packed: Packed, part: EncodedInput, total: int, given: dict[str, 
         total, packed.machine, pops, packed.projs, packed.outgoing, packed.keep_u, packed.keep_v,
         packed.threshold, packed.bias, packed.initial, loaded, packed.weights, packed.indptr,
         packed.index, packed.delays, packed.logical, packed.place, events.steps, events.ptr,
-        events.ptr_at, events.neuron, events.payload, *recorded, packed.ring_size)
+        events.ptr_at, events.neuron, events.payload, *recorded, marks, packed.ring_size)
     # A few ranges a thread even out samples of different activity.
     edges = np.linspace(0, part.n_samples, min(part.n_samples, 4 * threads) + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:

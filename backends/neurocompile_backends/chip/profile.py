@@ -1,0 +1,260 @@
+"""A profile: when a program does what, at what cost, and proof that it computes the same.
+
+Memory grows with the steps by some 130 bytes each; what every flit did goes to a trace on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.diagnostics import fail
+from neurocompile.ir.mapping import Placement
+from neurocompile.ir.program import Program
+from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.ir.target import EVENTS, TargetSpec
+from neurocompile.reference.encode import EncodedInput
+from neurocompile_backends.chip import kernel as k
+from neurocompile_backends.chip.load import Loaded, load
+from neurocompile_backends.chip.run import Chip, new_series
+from neurocompile_backends.chip.timing.layout import (
+    P_TICKS,
+    REASONS,
+    Mesh,
+    barrier_ticks,
+    tiles_in_use,
+)
+from neurocompile_backends.simulator.run import available_cpus, fingerprints
+
+Ints = npt.NDArray[Any]
+
+CHUNK_STEPS = 256
+"""Steps between two reports of progress."""
+
+CAUSES = {
+    "neurons": ("neuron_access", "neuron_update", "neuron_spike"),
+    "synapses": ("synapse_dense", "synapse_sparse", "synapse_conv"),
+    "axons": ("axon_in", "axon_out", "host_message"),
+    "network": ("hop_east_west", "hop_north_south", "hop_chip"),
+}
+"""What energy is spent on: groups of the target's events."""
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What running a program took.
+
+    series
+        A row a step, [sample, step]: ``events`` [sample, step, event] in the order of ``EVENTS``,
+        ``ticks`` with the barrier, ``unit`` and ``reason`` of what the step waited for last (an
+        index into ``REASONS``; unit -1: a link).
+    totals
+        Sums and peaks over all samples, by core, sender, link and buffer (``kernel.Totals``).
+    """
+
+    program: Program
+    timing: str
+    mesh: Mesh
+    series: k.Series
+    totals: k.Totals
+
+    @property
+    def target(self) -> TargetSpec:
+        return self.program.target
+
+    @property
+    def time_ns(self) -> npt.NDArray[np.float64]:
+        """Time of each step, shape (samples, steps)."""
+        return np.asarray(self.series.ticks * (self.target.timing.tick_ps / 1000), np.float64)
+
+    @property
+    def energy_pj(self) -> npt.NDArray[np.float64]:
+        """Energy of each step by event, shape (samples, steps, events)."""
+        each = np.array([self.target.costs[event][0] for event in EVENTS])
+        return np.asarray(self.series.events * each, np.float64)
+
+
+class Observer(Protocol):
+    """What sees every step of a profile as it is run; see ``chip.trace`` and ``chip.checkpoint``.
+    """
+
+    traced_flits: int
+
+    def step(self, chip: Chip, series: k.Series, row: int) -> None:
+        """``chip`` has just run the step of row ``row`` of ``series``."""
+        ...
+
+
+def profile(program: Program, network: QuantizedNetwork, encoded: EncodedInput, *,
+            timing: str = "cycle", workers: int | None = None, observer: Observer | None = None,
+            progress: Callable[[int], None] | None = None) -> Profile:
+    """Run all samples and compare what they send with the functional simulator, step by step.
+
+    ``timing``: "cycle" (every flit) or "analytic". ``progress`` is called with the steps done.
+    With an ``observer``, samples run one after another. Raises ``CompileError``: E845 (a step in
+    which the program sends something else), and ``ValueError`` for images no assembler wrote.
+    """
+    loaded = load(program)
+    wanted = fingerprints(network, encoded, workers)
+    total = encoded.n_steps + program.latency
+    run = _Run(loaded, encoded, timing, total, wanted, observer, progress)
+    threads = 1 if observer is not None else min(workers or available_cpus(), encoded.n_samples)
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [f.result() for f in [pool.submit(run.sample, i)
+                                      for i in range(encoded.n_samples)]]
+    return combine(program, timing, parts)
+
+
+def combine(program: Program, timing: str, chips: list[tuple[Chip, k.Series]]) -> Profile:
+    """One profile of the samples' series and totals."""
+    mesh = chips[0][0].mesh
+    series = k.Series(*(np.stack(columns) for columns in zip(*(s for _, s in chips), strict=True)))
+    totals = {}
+    for name in k.Totals._fields:
+        values = np.stack([getattr(chip.totals, name) for chip, _ in chips])
+        totals[name] = values.max(axis=0) if name.endswith("_peak") else values.sum(axis=0)
+    return Profile(program, timing, mesh, series, k.Totals(**totals))
+
+
+@dataclass
+class _Run:
+    loaded: Loaded
+    encoded: EncodedInput
+    timing: str
+    total: int
+    wanted: npt.NDArray[np.uint64]
+    observer: Observer | None
+    progress: Callable[[int], None] | None
+    done: int = 0
+
+    def sample(self, sample: int) -> tuple[Chip, k.Series]:
+        watched = self.observer is not None and self.observer.traced_flits
+        chip = Chip(self.loaded, self.encoded, sample, self.timing,
+                    self.loaded.most_flits if watched else 0)
+        series = new_series(self.total)
+        while chip.t < self.total:
+            start = chip.t
+            stop = start + 1 if self.observer else min(self.total, start + CHUNK_STEPS)
+            part = chip.advance(stop)
+            for whole, piece in zip(series, part, strict=True):
+                whole[start:stop] = piece
+            self._compare(sample, start, part.mark)
+            if self.observer is not None:
+                self.observer.step(chip, series, start)
+            self.done += stop - start
+            if self.progress is not None:
+                self.progress(self.done)
+        return chip, series
+
+    def _compare(self, sample: int, start: int, marks: npt.NDArray[np.uint64]) -> None:
+        wrong = np.flatnonzero(marks != self.wanted[sample, start:start + len(marks)])
+        if len(wrong):
+            raise fail("E845", "chip", "the program sends something else than the network",
+                       got=f"sample {sample}, step {start + int(wrong[0])}",
+                       hint="`verify --backends simulator,chip` names population and neuron; "
+                            "please report it")
+
+
+def summary(p: Profile, rows: int = 10) -> dict[str, Any]:
+    """The figures of a profile: time, energy by cause, cores, links and what steps waited for."""
+    ticks, target = p.series.ticks, p.target
+    samples, steps = ticks.shape
+    energy = dict(zip(EVENTS, p.energy_pj.sum(axis=(0, 1)).tolist(), strict=True))
+    events = dict(zip(EVENTS, p.series.events.sum(axis=(0, 1)).tolist(), strict=True))
+    tick_ns = target.timing.tick_ps / 1000
+    elapsed = int(ticks.sum())
+    barrier = barrier_of(p.program)
+    return {
+        "target": target.name, "timing": p.timing, "samples": samples, "steps": steps,
+        "cores": len(p.program.cores), "tick_ns": tick_ns,
+        "ticks": {"total": elapsed, "mean": elapsed / max(1, samples * steps),
+                  "median": float(np.median(ticks)), "max": int(ticks.max(initial=0)),
+                  "barrier": barrier},
+        "time_us": {"total": elapsed * tick_ns / 1e3,
+                    "step": elapsed * tick_ns / 1e3 / max(1, samples * steps)},
+        "energy_nj": {"total": sum(energy.values()) / 1e3,
+                      "sample": sum(energy.values()) / 1e3 / max(1, samples),
+                      "by_cause": {cause: {e: energy[e] / 1e3 for e in group}
+                                   for cause, group in CAUSES.items()}},
+        "events": events,
+        "waited_for": _waited(p.series),
+        "busiest_cores": _cores(p, elapsed, rows), "busiest_links": _links(p, elapsed, rows),
+    }
+
+
+def barrier_of(program: Program) -> int:
+    """Ticks of the barrier that ends each step."""
+    return barrier_ticks(program.target.timing,
+                         tiles_in_use(Placement(program.chip, program.x, program.y)))
+
+
+def _waited(series: k.Series) -> list[dict[str, Any]]:
+    """How many steps waited last for what."""
+    count = np.bincount(series.reason.reshape(-1), minlength=len(REASONS))
+    return [{"reason": REASONS[i], "steps": int(n)} for i, n in enumerate(count) if n]
+
+
+def _cores(p: Profile, elapsed: int, rows: int) -> list[dict[str, Any]]:
+    """The cores that hold up most steps, then those that work longest."""
+    t, cores = p.totals, len(p.program.cores)
+    busy = np.maximum(t.sending[:cores], t.receiving)
+    order = np.lexsort((-busy, -t.critical[:cores]))[:rows]
+    share = 1 / max(1, elapsed)
+    return [{
+        "core": p.program.cores[i].core, "chip": int(p.program.chip[i]), "x": int(p.program.x[i]),
+        "y": int(p.program.y[i]), "critical_steps": int(t.critical[i]),
+        "sending": float(t.sending[i] * share), "receiving": float(t.receiving[i] * share),
+        "stalled": float(t.stalled[i] * share), "spikes": int(t.spikes[i]),
+        "messages_out": int(t.sent[i]), "messages_in": int(t.received[i]),
+        "synapses": int(t.synapses[i]), "queue_peak": int(t.core_peak[i]),
+    } for i in order.tolist()]
+
+
+def _links(p: Profile, elapsed: int, rows: int) -> list[dict[str, Any]]:
+    """The links that are busy longest, with the most flits that waited behind each."""
+    mesh, flits = p.mesh, p.totals.link_flits
+    ticks = link_ticks(mesh)
+    order = np.argsort(-flits * ticks, kind="stable")[:rows]
+    ends = link_ends(mesh)
+    return [{
+        "from": ends[i][:2], "to": ends[i][2:], "flits": int(flits[i]),
+        "utilization": float(flits[i] * ticks[i] / max(1, elapsed)),
+        "queue_peak": int(p.totals.buffer_peak[i]),
+    } for i in order.tolist() if flits[i]]
+
+
+def link_ticks(mesh: Mesh) -> Ints:
+    """Ticks a flit occupies each link, shape (L,)."""
+    return mesh.ports[:mesh.n_links, P_TICKS]
+
+
+def link_ends(mesh: Mesh) -> list[list[int]]:
+    """[x, y, x, y] of the tiles a link goes from and to, in columns over all chips."""
+    ends: list[list[int]] = [[] for _ in range(mesh.n_links)]
+    steps = ((1, 0), (-1, 0), (0, 1), (0, -1))
+    for router, links in enumerate(mesh.links.tolist()):
+        x, y = router % mesh.columns, router // mesh.columns
+        for link, (dx, dy) in zip(links, steps, strict=True):
+            if link >= 0:
+                ends[link] = [x, y, x + dx, y + dy]
+    return ends
+
+
+def arrays(p: Profile) -> dict[str, Ints]:
+    """Everything a profile holds, by the name it has in a file."""
+    found: dict[str, Ints] = {f"step:{name}": values for name, values in zip(
+        k.Series._fields, p.series, strict=True) if name != "mark"}
+    found |= {f"total:{name}": values for name, values in zip(
+        k.Totals._fields, p.totals, strict=True)}
+    found |= {"time_ns": p.time_ns, "energy_pj": p.energy_pj.sum(axis=2),
+              "events": np.array(EVENTS), "reasons": np.array(REASONS),
+              "core": np.array([core.core for core in p.program.cores]),
+              "core_place": np.stack([p.program.chip, p.program.x, p.program.y], axis=1),
+              "link_ends": np.array(link_ends(p.mesh), np.int64).reshape(-1, 4)}
+    return found
+
