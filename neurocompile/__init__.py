@@ -22,13 +22,15 @@ if TYPE_CHECKING:
         load_contract,
         load_data,
         load_target,
+        profile,
         simulate,
         verify,
     )
     from neurocompile.diagnostics import CompileError, Diagnostic
 
 __all__ = ["Build", "CompileError", "Diagnostic", "__version__", "compile", "convert", "evaluate",
-           "load", "load_build", "load_contract", "load_data", "load_target", "simulate", "verify"]
+           "load", "load_build", "load_contract", "load_data", "load_target", "profile",
+           "simulate", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""The Python API: ``load``, ``convert``, ``compile``, ``simulate``, ``verify``, ``evaluate``."""
+"""The Python API: ``load``, ``convert``, ``compile``, ``simulate``, ``verify``, ``evaluate``,
+``profile``."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 
 __all__ = ["Build", "Run", "compile", "convert", "evaluate", "load", "load_build",
-           "load_contract", "load_data", "load_target", "simulate", "verify"]
+           "load_contract", "load_data", "load_target", "profile", "simulate", "verify"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +221,26 @@ def verify(build: Build, inputs: Any, *, steps: int | None = None,
 
     loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
     return run_verify(build.mapping, loaded, backends, progress)
+
+
+def profile(build: Build, inputs: Any, *, steps: int | None = None, timing: str = "cycle",
+            save: str | Path | None = None, trace: str | Path | None = None,
+            checkpoint: str | Path | None = None, every: int = 10_000,
+            resume: str | Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Run a build on the cores and mesh of its chip: cycles, energy, and where they go.
+
+    ``timing``: "cycle" (every flit) or "analytic" (counters and bounds). ``save`` (.npz) gets
+    every step, core and link; ``trace`` (.json) what Perfetto shows; ``checkpoint`` (.npz), every
+    ``every`` steps, what ``resume`` goes on from. Raises ``CompileError``: E845 (the program
+    sends something else than the network), E625, E846, E847 (files).
+    """
+    from neurocompile_backends.chip.command import run_profile
+
+    loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
+    return run_profile(build.mapping, loaded, timing=timing, every=every, progress=progress,
+                       **{name: None if path is None else Path(path) for name, path in (
+                           ("save", save), ("trace", trace), ("checkpoint", checkpoint),
+                           ("resume", resume))})
 
 
 def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str | None = None,

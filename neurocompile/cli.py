@@ -486,6 +486,65 @@ def evaluate(build: BuildPath,
         _emit(known, as_json, lambda: show_evaluation(out, known))
 
 
+@app.command("profile")
+def profile_(build: BuildPath, data: Input,
+             timing: Annotated[str, typer.Option(
+                 metavar="HOW", help="cycle: every flit on the mesh. analytic: counters and "
+                 "bounds, faster.")] = "cycle",
+             steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
+             output: Annotated[Path | None, typer.Option(
+                 "--output", "-o", metavar="PROFILE.npz",
+                 help="Also write every step, core and link.")] = None,
+             trace: Annotated[Path | None, typer.Option(
+                 metavar="TRACE.json", help="Also write a trace that Perfetto opens.")] = None,
+             checkpoint: Annotated[Path | None, typer.Option(
+                 metavar="FILE.npz", help="Write what a longer run needs to go on.")] = None,
+             every: Annotated[int, typer.Option(
+                 metavar="STEPS", help="How often the checkpoint is written.")] = 10_000,
+             resume: Annotated[Path | None, typer.Option(
+                 metavar="FILE.npz", help="Go on where this checkpoint was written.")] = None,
+             as_json: Json = False) -> None:
+    """Run a BUILD on its chip's cores and mesh: cycles, energy, and where they go."""
+    with reporting(as_json):
+        from neurocompile import api
+        from neurocompile.report.profile import show_profile
+
+        if timing not in ("cycle", "analytic"):
+            raise fail("E848", "--timing", "there is no such timing", got=timing,
+                       limit="cycle or analytic")
+        if every < 1:
+            raise fail("E848", "--every", "not a number of steps", got=every, limit="at least 1")
+        for path in (output, trace, checkpoint):
+            if path is not None:
+                _check_writable(path, build, data, example="profile.npz")
+        built = api.load_build(build)
+        loaded = _data(data, built.inputs, steps, encode, seed, built.discrete.dt_s, samples)
+        total = loaded.n_samples * (loaded.n_steps + built.latency)
+        with progress("profiling", total) as tick:
+            known = api.profile(built, loaded, timing=timing, save=output, trace=trace,
+                                checkpoint=checkpoint, every=every, resume=resume, progress=tick)
+        _emit(known, as_json, lambda: show_profile(out, known))
+
+
+@app.command()
+def disassemble(build: BuildPath,
+                core: Annotated[list[int] | None, typer.Option(
+                    metavar="N", help="Only this core; may be repeated.")] = None) -> None:
+    """The program that `compile --backend chip` wrote into BUILD, as text."""
+    with reporting(False):
+        from neurocompile.report.listing import listing
+        from neurocompile_backends.chip.files import read_program
+
+        program = read_program(build / "chip")
+        numbers = {image.core: i for i, image in enumerate(program.cores)}
+        wrong = [n for n in core or () if n not in numbers]
+        if wrong:
+            raise fail("E844", f"core {wrong[0]}", "the program has no such core",
+                       limit=f"{min(numbers, default=0)} to {max(numbers, default=0)}")
+        for line in listing(program, None if core is None else [numbers[n] for n in core]):
+            print(line)
+
+
 def _has_subcommand(context: typer.Context, as_json: bool) -> bool:
     if context.invoked_subcommand is None:
         return False

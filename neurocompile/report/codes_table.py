@@ -15,6 +15,7 @@ MODULES = (
     "neurocompile.store",
     "neurocompile.verification.codes",
     "neurocompile_backends.lava.codes",
+    "neurocompile_backends.chip.codes",
 )
 """The modules with a table ``CODES``: code -> (title, what it means or what to do)."""
 

@@ -9,4 +9,11 @@ CODES: dict[str, tuple[str, str]] = {
     "E843": ("spikes cannot be given", "The chip simulator runs whole programs: layers cannot be "
              "run on the spikes of another executor."),
     "E844": ("no such core", "The program has fewer cores."),
+    "E845": ("program that computes something else", "What it sends differs from the functional "
+             "simulator in a step; this would be a mistake of this project."),
+    "E846": ("no checkpoint", "The file cannot be read as a checkpoint."),
+    "E847": ("checkpoint of another run", "Program, data, samples or timing differ from the run "
+             "that the checkpoint is of."),
+    "E848": ("impossible option of profile", "--timing is cycle or analytic; --every counts steps "
+             "and is at least 1."),
 }

@@ -22,7 +22,8 @@ from neurocompile_backends.neurons import fingerprint, update, update_narrow
 (S_CORE, S_FIRST, S_COUNT, S_POPULATION, S_START, S_ANALOG, S_RESET, S_GE, S_MAX, S_FILTER, S_LEAK,
  S_NARROW, S_SIZE, S_BASE, S_SREC, S_UREC, S_VREC, S_COLUMNS) = range(18)
 # S_RESET: as neurocompile.ir.program.RESETS. S_SIZE: neurons of its population; S_BASE: neurons of
-# all populations before it. S_SREC to S_VREC: where the values of its population start among what is recorded, plus 1; 0 if none is.
+# all populations before it. S_SREC to S_VREC: where the values of its population start among what
+# is recorded, plus 1; 0 if none is.
 
 # Columns of the format table. A convolution has the second row too.
 (F_ENCODING, F_FIRST, F_COUNT, F_SHIFT, F_DELAYED,

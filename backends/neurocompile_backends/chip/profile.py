@@ -20,6 +20,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import EVENTS, TargetSpec
 from neurocompile.reference.encode import EncodedInput
 from neurocompile_backends.chip import kernel as k
+from neurocompile_backends.chip.checkpoint import Checkpoint, Part, Saved
 from neurocompile_backends.chip.load import Loaded, load
 from neurocompile_backends.chip.run import Chip, new_series
 from neurocompile_backends.chip.timing.layout import (
@@ -27,6 +28,7 @@ from neurocompile_backends.chip.timing.layout import (
     REASONS,
     Mesh,
     barrier_ticks,
+    build_mesh,
     tiles_in_use,
 )
 from neurocompile_backends.simulator.run import available_cpus, fingerprints
@@ -80,10 +82,14 @@ class Profile:
 
 
 class Observer(Protocol):
-    """What sees every step of a profile as it is run; see ``chip.trace`` and ``chip.checkpoint``.
+    """What sees a profile as it is run: ``chip.trace``, ``chip.checkpoint``.
+
+    ``traced_flits``: does it need the times of every flit? ``every``: it sees the steps before
+    multiples of so many.
     """
 
-    traced_flits: int
+    traced_flits: bool
+    every: int
 
     def step(self, chip: Chip, series: k.Series, row: int) -> None:
         """``chip`` has just run the step of row ``row`` of ``series``."""
@@ -91,32 +97,46 @@ class Observer(Protocol):
 
 
 def profile(program: Program, network: QuantizedNetwork, encoded: EncodedInput, *,
-            timing: str = "cycle", workers: int | None = None, observer: Observer | None = None,
+            timing: str = "cycle", workers: int | None = None,
+            trace: Observer | None = None, checkpoint: Checkpoint | None = None,
+            resume: Saved | None = None,
             progress: Callable[[int], None] | None = None) -> Profile:
     """Run all samples and compare what they send with the functional simulator, step by step.
 
     ``timing``: "cycle" (every flit) or "analytic". ``progress`` is called with the steps done.
-    With an ``observer``, samples run one after another. Raises ``CompileError``: E845 (a step in
-    which the program sends something else), and ``ValueError`` for images no assembler wrote.
+    With a ``trace`` or ``checkpoint``, samples run one after another; ``resume`` is what a
+    checkpoint of the same run holds. Raises ``CompileError``: E845 (a step in which the program
+    sends something else), and ``ValueError`` for images no assembler wrote.
     """
     loaded = load(program)
     wanted = fingerprints(network, encoded, workers)
-    total = encoded.n_steps + program.latency
-    run = _Run(loaded, encoded, timing, total, wanted, observer, progress)
-    threads = 1 if observer is not None else min(workers or available_cpus(), encoded.n_samples)
-    with ThreadPoolExecutor(threads) as pool:
-        parts = [f.result() for f in [pool.submit(run.sample, i)
-                                      for i in range(encoded.n_samples)]]
-    return combine(program, timing, parts)
+    observers = [o for o in (trace, checkpoint) if o is not None]
+    run = _Run(loaded, encoded, timing, wanted, observers, progress)
+    parts: list[Part] = []
+    if resume is not None:
+        parts += resume.done
+        if checkpoint is not None:
+            checkpoint.done[:] = resume.done
+        parts.append(run.sample(len(parts), resume))
+    if observers or resume is not None:
+        for sample in range(len(parts), encoded.n_samples):
+            if checkpoint is not None and parts:
+                checkpoint.done[:] = parts
+            parts.append(run.sample(sample))
+    else:
+        with ThreadPoolExecutor(min(workers or available_cpus(), encoded.n_samples)) as pool:
+            parts = list(pool.map(run.sample, range(encoded.n_samples)))
+    placement = Placement(program.chip, program.x, program.y)
+    return combine(program, timing, build_mesh(program.target, placement), parts)
 
 
-def combine(program: Program, timing: str, chips: list[tuple[Chip, k.Series]]) -> Profile:
-    """One profile of the samples' series and totals."""
-    mesh = chips[0][0].mesh
-    series = k.Series(*(np.stack(columns) for columns in zip(*(s for _, s in chips), strict=True)))
+def combine(program: Program, timing: str, mesh: Mesh, parts: list[Part]) -> Profile:
+    """One profile of the samples' totals and series."""
+    series = k.Series(*(np.stack(columns) for columns in zip(
+        *(rows for _, rows in parts), strict=True)))
     totals = {}
     for name in k.Totals._fields:
-        values = np.stack([getattr(chip.totals, name) for chip, _ in chips])
+        values = np.stack([getattr(sums, name) for sums, _ in parts])
         totals[name] = values.max(axis=0) if name.endswith("_peak") else values.sum(axis=0)
     return Profile(program, timing, mesh, series, k.Totals(**totals))
 
@@ -126,30 +146,36 @@ class _Run:
     loaded: Loaded
     encoded: EncodedInput
     timing: str
-    total: int
     wanted: npt.NDArray[np.uint64]
-    observer: Observer | None
+    observers: list[Observer]
     progress: Callable[[int], None] | None
     done: int = 0
 
-    def sample(self, sample: int) -> tuple[Chip, k.Series]:
-        watched = self.observer is not None and self.observer.traced_flits
+    def sample(self, sample: int, resume: Saved | None = None) -> Part:
+        """Run one sample, or what is left of it."""
+        traced = any(o.traced_flits for o in self.observers)
         chip = Chip(self.loaded, self.encoded, sample, self.timing,
-                    self.loaded.most_flits if watched else 0)
-        series = new_series(self.total)
-        while chip.t < self.total:
+                    self.loaded.most_flits if traced else 0)
+        total = self.wanted.shape[1]
+        series = new_series(total)
+        if resume is not None:
+            series = resume.restore(chip)
+            self.done += sample * total + chip.t
+        strides = [CHUNK_STEPS, *(o.every for o in self.observers)]
+        while chip.t < total:
             start = chip.t
-            stop = start + 1 if self.observer else min(self.total, start + CHUNK_STEPS)
+            stop = min([total, *(start - start % every + every for every in strides)])
             part = chip.advance(stop)
             for whole, piece in zip(series, part, strict=True):
                 whole[start:stop] = piece
             self._compare(sample, start, part.mark)
-            if self.observer is not None:
-                self.observer.step(chip, series, start)
+            for observer in self.observers:
+                if stop % observer.every == 0:
+                    observer.step(chip, series, stop - 1)
             self.done += stop - start
             if self.progress is not None:
                 self.progress(self.done)
-        return chip, series
+        return chip.totals, series
 
     def _compare(self, sample: int, start: int, marks: npt.NDArray[np.uint64]) -> None:
         wrong = np.flatnonzero(marks != self.wanted[sample, start:start + len(marks)])

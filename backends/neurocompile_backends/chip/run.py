@@ -153,8 +153,10 @@ class Chip:
 
 
 def new_series(steps: int) -> k.Series:
-    return k.Series(np.zeros(steps, np.uint64), np.zeros((steps, k.E_COLUMNS), np.int64), np.zeros(steps, np.int64),
-                    np.zeros(steps, np.int32), np.zeros(steps, np.int8))
+    """Zeros for so many steps."""
+    return k.Series(np.zeros(steps, np.uint64), np.zeros((steps, k.E_COLUMNS), np.int64),
+                    np.zeros(steps, np.int64), np.zeros(steps, np.int32),
+                    np.zeros(steps, np.int8))
 
 
 def new_totals(mesh: Mesh) -> k.Totals:
