@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from neurocompile.ir.base import IntArray
 from neurocompile.ir.transforms import Conv
@@ -32,23 +33,30 @@ class ConvSubsets:
         self.conv = print_.transform
         # As floats: a product of integers does not use the BLAS. Counts are far below 2^53.
         self.rows, self.columns = (taps_between(self.conv, axis).astype(float) for axis in (0, 1))
+        self.reach = _reach(self.rows), _reach(self.columns)
         self.plane = self.conv.out_chw[1] * self.conv.out_chw[2]
         self.group_out = self.conv.out_chw[0] // self.conv.groups
         self.group_in = self.conv.in_chw[0] // self.conv.groups
 
-    def _groups(self, neurons: IntArray) -> Iterator[tuple[int, Counts]]:
-        """(group, synapses from each position of one of its input channels)."""
-        size = self.group_out * self.plane
-        group = neurons // size
-        shape = self.conv.out_chw[1:]
-        for g in np.unique(group).tolist():
-            at = neurons[group == g] % self.plane
-            has = np.bincount(at, minlength=self.plane).reshape(shape).astype(float)
-            yield g, np.rint(self.rows @ has @ self.columns.T).astype(np.int64)
+    def _groups(self, neurons: IntArray) -> Iterator[tuple[int, tuple[slice, slice], Counts]]:
+        """(group, a box of input positions, synapses from each of them of one of the group's input
+        channels); there are none outside the box."""
+        group, at = np.divmod(neurons, self.group_out * self.plane)
+        row, column = np.divmod(at % self.plane, self.conv.out_chw[2])
+        for g in np.flatnonzero(np.bincount(group)).tolist():
+            mine = group == g
+            y, x = row[mine], column[mine]
+            (top, bottom), (left, right) = _span(y), _span(x)
+            width = right - left
+            has = np.bincount((y - top) * width + x - left, minlength=(bottom - top) * width)
+            box = _box(self.reach[0], top, bottom), _box(self.reach[1], left, right)
+            rows, columns = self.rows[box[0], top:bottom], self.columns[box[1], left:right]
+            counts = rows @ has.reshape(-1, width).astype(float) @ columns.T
+            yield g, box, np.rint(counts).astype(np.int64)
 
     def demand(self, neurons: IntArray) -> tuple[int, int]:
         """Input axons and bits of synaptic memory, as :meth:`Footprint.demand` counts them."""
-        sizes = np.concatenate([counts[counts > 0] for _, counts in self._groups(neurons)])
+        sizes = np.concatenate([counts[counts > 0] for _, _, counts in self._groups(neurons)])
         axons = len(sizes) * self.group_in * self.print_.axons_per_source
         print_, n = self.print_, len(neurons)
         if print_.encoding == "conv":
@@ -66,9 +74,27 @@ class ConvSubsets:
         """To how many of the sets each input neuron sends, shape (n_in,)."""
         count = np.zeros((self.conv.groups, *self.conv.in_chw[1:]), np.int64)
         for neurons in sets:
-            for group, counts in self._groups(neurons):
-                count[group] += counts > 0
+            for group, box, counts in self._groups(neurons):
+                count[group][box] += counts > 0
         return np.repeat(count, self.group_in, axis=0).reshape(-1)
+
+
+def _reach(taps: npt.NDArray[np.float64]) -> tuple[Counts, Counts]:
+    """The first input coordinate that each output coordinate reads, and the one after the last."""
+    reads = taps > 0
+    first = np.where(reads.any(axis=0), reads.argmax(axis=0), len(taps))
+    stop = np.where(reads.any(axis=0), len(taps) - reads[::-1].argmax(axis=0), 0)
+    return first.astype(np.int64), stop.astype(np.int64)
+
+
+def _span(values: IntArray) -> tuple[int, int]:
+    return int(values.min()), int(values.max()) + 1
+
+
+def _box(reach: tuple[Counts, Counts], first: int, stop: int) -> slice:
+    """The input coordinates that the outputs [first, stop) read."""
+    begin, end = int(reach[0][first:stop].min()), int(reach[1][first:stop].max())
+    return slice(begin, max(begin, end))
 
 
 def demand_of(print_: Footprint, subsets: ConvSubsets | None, neurons: IntArray,
