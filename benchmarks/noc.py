@@ -25,9 +25,9 @@ from neurocompile.verification.mesh import places_of
 from neurocompile_backends.chip.timing.estimate import estimate, new_estimate_state
 from neurocompile_backends.chip.timing.layout import (
     R_LAG,
+    R_REASON,
     R_TICKS,
     REASONS,
-    R_REASON,
     Mesh,
     Result,
     Step,

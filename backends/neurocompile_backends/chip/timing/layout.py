@@ -54,6 +54,8 @@ class Mesh(NamedTuple):
         Link to the east, west, north, south of each router, else -1, shape (routers, 4).
     link_kind, link_energy_pj
         Index into ``HOPS`` and energy of a flit, shape (L,).
+    router_x, router_y
+        Global tile of each router, shape (routers,).
     core_x, core_y
         Global tile of each core, shape (C,).
     sender_x, sender_y
@@ -75,6 +77,8 @@ class Mesh(NamedTuple):
     links: Ints
     link_kind: Ints
     link_energy_pj: Floats
+    router_x: Ints
+    router_y: Ints
     core_x: Ints
     core_y: Ints
     sender_x: Ints
@@ -190,7 +194,7 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     chips = int(np.max(placement.chip, initial=0)) + 1
     columns, rows = chips * chip.mesh_width, chip.mesh_height
     core_x = np.asarray(placement.chip, np.int64) * chip.mesh_width + placement.x
-    core_y = np.asarray(placement.y, np.int64)
+    core_y = np.array(placement.y, np.int64)
     host_x = np.arange(chips, dtype=np.int64) * chip.mesh_width + timing.host_x
     sender_x = np.concatenate([core_x, host_x])
     sender_y = np.concatenate([core_y, np.full(chips, timing.host_y, np.int64)])
@@ -201,12 +205,13 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     energy = np.array([target.costs[hop][0] for hop in HOPS])
     borders = np.arange(1, columns) % chip.mesh_width == 0
     along = np.where(borders, ticks[2], ticks[0])
+    router = np.arange(rows * columns, dtype=np.int64)
     n_links, n_cores, n_senders = len(ends), len(core_x), len(sender_x)
 
     inputs = _inputs(ends, ways, rows * columns, sender_y * columns + sender_x)
     buffers = np.zeros((n_links + n_senders + n_cores, F_COLUMNS), np.int64)
-    for router, input_ in np.argwhere(inputs >= 0):
-        buffers[inputs[router, input_], [F_ROUTER, F_INPUT]] = router, input_
+    for at, input_ in np.argwhere(inputs >= 0):
+        buffers[inputs[at, input_], [F_ROUTER, F_INPUT]] = at, input_
     buffers[n_links + n_senders:, F_ROUTER] = core_y * columns + core_x
     buffers[:, F_SLOTS] = timing.router_buffer
     buffers[n_links + n_senders:, F_SLOTS] = timing.core_buffer
@@ -218,7 +223,8 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     ports[:n_links, P_ROUTER] = ends[:, 0]
     ports[n_links:, P_ROUTER] = core_y * columns + core_x
     return Mesh(n_links, n_cores, n_senders, inputs.shape[1], columns, buffers, ports, inputs,
-                links, link_kind, energy[link_kind], core_x, core_y, sender_x, sender_y,
+                links, link_kind, energy[link_kind], router % columns, router // columns,
+                core_x, core_y, sender_x, sender_y,
                 np.concatenate([np.zeros(1, np.int64), np.cumsum(along)]), int(ticks[1]))
 
 

@@ -1,9 +1,10 @@
 """Every flit of a step over the mesh, by the rules of docs/timing.md (Numba, event-driven).
 
 Only ticks in which something happens are visited. Each link, sender and core has at most one
-event ahead, so the queue of events is a fixed table: lists by time, in slots of 64^level ticks
-(a hierarchical timing wheel), with a bit for each slot that is not empty. A last event, WAKE,
-stands for all ports that have to decide again in the next tick.
+event ahead, so the queue of events is a fixed table, a hierarchical timing wheel: level 0 has a
+list of events for each of the next 1024 ticks, each level above has 64 lists of longer spans, whose
+events move down when time gets there. A last event, "wake", stands for all ports that have to
+decide again in the next tick.
 
 Within a tick the order of the lists does not matter: a buffer has one port or sender before it and
 one head, and slots freed in a tick are given back at its end (rule N2).
@@ -59,8 +60,12 @@ S_NEXT, S_READY, S_STILL, S_COLUMNS = range(4)
 # take in this tick, ticks it worked, and since when without a pause, on which flit first.
 C_UNTIL, C_AHEAD, C_NOW, C_BUSY, C_SINCE, C_FIRST, C_COLUMNS = range(7)
 
-LEVELS = 11
-"""Of the queue: 11 times 6 bits are more than a time has."""
+# The queue, one array: for each level a bit a slot that is not empty; for level 0 a bit a word of
+# such bits; the first event of each slot; then next event and time of each event.
+NEAR, LEVELS = 1024, 10
+Q_WORDS, Q_HEADS = 16, 32
+Q_FAR = Q_HEADS + NEAR - 64
+Q_EVENTS = Q_FAR + 64 * LEVELS
 
 
 class State(NamedTuple):
@@ -74,10 +79,7 @@ class State(NamedTuple):
     wanted: Ints
     handed: Ints
     due: Ints
-    heads: Ints
-    bits: Ints
-    following: Ints
-    when: Ints
+    queue: Ints
     lists: Ints
 
 
@@ -92,8 +94,7 @@ def new_state(mesh: Mesh, n_flits: int) -> State:
         np.zeros(int(mesh.buffers[:, F_SLOTS].sum()), np.int32),
         np.zeros((len(mesh.ports), words), np.int64),
         np.zeros(n_flits, np.int64), np.zeros(n_flits, np.int64),
-        np.zeros(LEVELS * 64, np.int64), np.zeros(LEVELS, np.int64),
-        np.zeros(events, np.int64), np.zeros(events, np.int64), np.zeros((4, events), np.int64))
+        np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((4, events), np.int64))
 
 
 @intrinsic
@@ -113,59 +114,69 @@ def _leading(typing_context, bits):  # noqa: ARG001
 
 
 @njit(cache=True)
-def _schedule(event, at, now, heads, bits, following, when):
-    """An event at a time that is not before ``now``: the level is where the two first differ."""
+def _schedule(event, at, now, queue):
+    """An event at a time that is not before ``now``: its level is where the two first differ."""
     differ = at ^ now
-    level = np.int64(0)
-    if differ >= 64:
-        level = (63 - _leading(differ)) // 6
-    slot = (at >> (6 * level)) & 63
-    place = level * 64 + slot
-    following[event] = heads[place]
-    heads[place] = event
-    when[event] = at
-    bits[level] |= np.int64(1) << slot
+    if differ < NEAR:
+        slot = at & (NEAR - 1)
+        place = Q_HEADS + slot
+        queue[Q_WORDS + (slot >> 6)] |= np.int64(1) << (slot & 63)
+        queue[0] |= np.int64(1) << (slot >> 6)
+    else:
+        level = (59 - _leading(differ)) // 6
+        slot = (at >> (6 * level + 4)) & 63
+        place = Q_FAR + 64 * level + slot
+        queue[level] |= np.int64(1) << slot
+    queue[Q_EVENTS + 2 * event] = queue[place]
+    queue[Q_EVENTS + 2 * event + 1] = at
+    queue[place] = event
 
 
-@njit(cache=True)
-def _advance(now, heads, bits, following, when):
+@njit(cache=True, inline="always")
+def _advance(now, queue):
     """(time, first event) of the earliest list, which leaves the queue; (now, -1) without any."""
+    event = np.int64(-1)
     level = 0
     while level < LEVELS:
-        if bits[level] == 0:
+        if queue[level] == 0:
             level += 1
             continue
-        slot = _lowest(bits[level])
-        bits[level] &= bits[level] - 1
-        place = level * 64 + slot
-        event = heads[place]
-        heads[place] = -1
+        slot = _lowest(queue[level])
         if level == 0:
-            return ((now >> 6) << 6) | slot, event
+            word = Q_WORDS + slot
+            slot = slot * 64 + _lowest(queue[word])
+            queue[word] &= queue[word] - 1
+            if queue[word] == 0:
+                queue[0] &= queue[0] - 1
+            event = queue[Q_HEADS + slot]
+            queue[Q_HEADS + slot] = -1
+            now = (now & -NEAR) | slot
+            break
         # Nothing is earlier than this slot: time is its start, and its events go to lower levels.
-        above = 6 * (level + 1)
-        now = (slot << (6 * level)) | ((now >> above) << above if above < 63 else 0)
-        while event >= 0:
-            after = following[event]
-            _schedule(event, when[event], now, heads, bits, following, when)
-            event = after
+        queue[level] &= queue[level] - 1
+        above = 6 * level + 10
+        now = (slot << (above - 6)) | ((now >> above) << above if above < 63 else 0)
+        place = Q_FAR + 64 * level + slot
+        far = queue[place]
+        queue[place] = -1
+        while far >= 0:
+            after = queue[Q_EVENTS + 2 * far]
+            _schedule(far, queue[Q_EVENTS + 2 * far + 1], now, queue)
+            far = after
         level = 0
-    return now, np.int64(-1)
+    return now, event
 
 
-@njit(cache=True)
-def _port(router, core, columns, n_links, links, core_x, core_y):
+# Numba's own inlining: LLVM leaves the call, and counts references of its arrays each time.
+@njit(cache=True, inline="always")
+def _port(router, core, n_links, links, router_x, router_y, core_x, core_y):
     """Rule N3: the port of a router that a flit for a core wants."""
-    x, y = router % columns, router // columns
-    to_x, to_y = core_x[core], core_y[core]
-    if to_x > x:
-        return links[router, 0]
-    if to_x < x:
-        return links[router, 1]
-    if to_y > y:
-        return links[router, 2]
-    if to_y < y:
-        return links[router, 3]
+    x, to_x = router_x[router], core_x[core]
+    if x != to_x:
+        return links[router, np.int64(to_x < x)]
+    y, to_y = router_y[router], core_y[core]
+    if y != to_y:
+        return links[router, 2 + np.int64(to_y < y)]
     return n_links + core
 
 
@@ -227,7 +238,9 @@ def simulate(mesh, step, out, state):
     it is not checked.
     """
     n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
-    columns, links, inputs = mesh.columns, mesh.links, mesh.inputs
+    links, inputs = mesh.links, mesh.inputs
+    router_x, router_y, sender_x, sender_y = (mesh.router_x, mesh.router_y, mesh.sender_x,
+                                              mesh.sender_y)
     core_x, core_y = mesh.core_x, mesh.core_y
     column_ticks, row_ticks = mesh.column_ticks, mesh.row_ticks
     first, gap, dest, work, tail = step.first, step.gap, step.dest, step.work, step.tail
@@ -235,7 +248,7 @@ def simulate(mesh, step, out, state):
     traced = len(trace) > 0
     buffers, ports, senders, cores = state.buffers, state.ports, state.senders, state.cores
     slots, wanted, handed, due = state.slots, state.wanted, state.handed, state.due
-    heads, bits, following, when = state.heads, state.bits, state.following, state.when
+    queue = state.queue
     deciding, later, emptied, taking = (state.lists[0], state.lists[1], state.lists[2],
                                         state.lists[3])
 
@@ -243,8 +256,8 @@ def simulate(mesh, step, out, state):
     ports[:] = mesh.ports
     cores[:] = 0
     wanted[:] = 0
-    heads[:] = -1
-    bits[:] = 0
+    queue[:Q_HEADS] = 0
+    queue[Q_HEADS:Q_EVENTS] = -1
     lag = np.int64(0)
     now = np.int64(0)
     n_later = 0
@@ -257,17 +270,17 @@ def simulate(mesh, step, out, state):
             done[s] = tail[s]
             continue
         senders[s, S_READY] = gap[first[s]]
-        _schedule(n_links + s, gap[first[s]], now, heads, bits, following, when)
+        _schedule(n_links + s, gap[first[s]], now, queue)
 
     while True:
-        now, event = _advance(now, heads, bits, following, when)
+        now, event = _advance(now, queue)
         if event < 0:
             break
         n_deciding, n_emptied, n_taking = 0, 0, 0
 
         # 1 arrivals, 2 senders; cores that become idle and ports that decide again are listed.
         while event >= 0:
-            after = following[event]
+            after = queue[Q_EVENTS + 2 * event]
             if event < n_links:
                 flit = ports[event, P_FLIT]
                 ports[event, P_FLIT] = -1
@@ -276,8 +289,8 @@ def simulate(mesh, step, out, state):
                     deciding[n_deciding] = event
                     n_deciding += 1
                 if _enter(event, flit, buffers, slots) == 1:
-                    port = _port(buffers[event, F_ROUTER], dest[flit], columns, n_links, links,
-                                 core_x, core_y)
+                    port = _port(buffers[event, F_ROUTER], dest[flit], n_links, links, router_x,
+                                 router_y, core_x, core_y)
                     _want(port, buffers[event, F_INPUT], ports, wanted)
                     if not ports[port, P_NOW]:
                         ports[port, P_NOW] = 1
@@ -294,11 +307,12 @@ def simulate(mesh, step, out, state):
                     core = dest[flit]
                     due[flit] = (now - senders[s, S_STILL]
                                  + abs(column_ticks[core_x[core]]
-                                       - column_ticks[router % columns])
-                                 + row_ticks * abs(core_y[core] - router // columns))
+                                       - column_ticks[sender_x[s]])
+                                 + row_ticks * abs(core_y[core] - sender_y[s]))
                     buffers[event, F_USED] += 1
                     if _enter(event, flit, buffers, slots) == 1:
-                        port = _port(router, core, columns, n_links, links, core_x, core_y)
+                        port = _port(router, core, n_links, links, router_x, router_y,
+                                     core_x, core_y)
                         _want(port, buffers[event, F_INPUT], ports, wanted)
                         if not ports[port, P_NOW]:
                             ports[port, P_NOW] = 1
@@ -310,7 +324,7 @@ def simulate(mesh, step, out, state):
                         break
                     ready = now + gap[flit]
                     if ready > now:
-                        _schedule(event, ready, now, heads, bits, following, when)
+                        _schedule(event, ready, now, queue)
                         break
                 senders[s, S_NEXT] = flit
                 senders[s, S_READY] = ready
@@ -353,7 +367,7 @@ def simulate(mesh, step, out, state):
             n_emptied += 1
             if port < n_links:
                 ports[port, P_FLIT] = flit
-                _schedule(port, now + ports[port, P_TICKS], now, heads, bits, following, when)
+                _schedule(port, now + ports[port, P_TICKS], now, queue)
                 continue
             _enter(to, flit, buffers, slots)
             core = port - n_links
@@ -371,8 +385,7 @@ def simulate(mesh, step, out, state):
                     n_taking += 1
             elif not cores[core, C_AHEAD]:
                 cores[core, C_AHEAD] = 1
-                _schedule(first_core + core, cores[core, C_UNTIL], now, heads, bits, following,
-                          when)
+                _schedule(first_core + core, cores[core, C_UNTIL], now, queue)
 
         # 4 cores.
         for i in range(n_taking):
@@ -395,7 +408,7 @@ def simulate(mesh, step, out, state):
                 trace[flit, FINISHED] = now + ticks
             if buffers[buffer, F_HELD]:
                 cores[core, C_AHEAD] = 1
-                _schedule(buffer, now + ticks, now, heads, bits, following, when)
+                _schedule(buffer, now + ticks, now, queue)
             port = n_links + core
             if ports[port, P_WANTED] and not ports[port, P_NEXT]:
                 ports[port, P_NEXT] = 1
@@ -408,8 +421,8 @@ def simulate(mesh, step, out, state):
             _leave(buffer, buffers)
             if buffers[buffer, F_HELD]:
                 flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
-                port = _port(buffers[buffer, F_ROUTER], dest[flit], columns, n_links, links,
-                             core_x, core_y)
+                port = _port(buffers[buffer, F_ROUTER], dest[flit], n_links, links, router_x,
+                             router_y, core_x, core_y)
                 _want(port, buffers[buffer, F_INPUT], ports, wanted)
                 if ports[port, P_FLIT] < 0 and not ports[port, P_NEXT]:
                     ports[port, P_NEXT] = 1
@@ -424,9 +437,9 @@ def simulate(mesh, step, out, state):
             else:
                 s = buffer - n_links
                 if senders[s, S_NEXT] < first[s + 1] and senders[s, S_READY] <= now:
-                    _schedule(buffer, now + 1, now, heads, bits, following, when)
+                    _schedule(buffer, now + 1, now, queue)
         if n_later:
-            _schedule(wake, now + 1, now, heads, bits, following, when)
+            _schedule(wake, now + 1, now, queue)
 
     return _report(mesh, step, out, state, lag)
 
