@@ -29,13 +29,15 @@ HOPS = ("hop_east_west", "hop_north_south", "hop_chip")
 """The event that a hop over a link is, by ``Mesh.link_kind``."""
 
 # Columns of the table of buffers: flits in it, those and the slots promised to flits on their way,
-# slot of its head, first slot, slots, its router, its place among the inputs of the router, and
-# the most flits that were in it.
-F_HELD, F_USED, F_HEAD, F_BASE, F_SLOTS, F_ROUTER, F_INPUT, F_PEAK, F_COLUMNS = range(9)
-# Columns of the table of ports: flit on its way (-1: idle), input it took last, ticks of its link,
-# its router, heads that want it, flits so far, and whether it is listed to decide in this tick and
-# in the next.
-P_FLIT, P_LAST, P_TICKS, P_ROUTER, P_WANTED, P_COUNT, P_NOW, P_NEXT, P_COLUMNS = range(9)
+# slot of its head, first slot, slots, its router, its place among the inputs of the router, the
+# most flits that were in it, and ports that its head still wants.
+(F_HELD, F_USED, F_HEAD, F_BASE, F_SLOTS, F_ROUTER, F_INPUT, F_PEAK, F_WANTS,
+ F_COLUMNS) = range(10)
+# Columns of the table of ports: first destination of the flit on its way (-1: idle) and the one
+# after its last, input it took last, ticks of its link, its router, heads that want it, flits so
+# far, and whether it is listed to decide in this tick and in the next.
+(P_FLIT, P_END, P_LAST, P_TICKS, P_ROUTER, P_WANTED, P_COUNT, P_NOW, P_NEXT,
+ P_COLUMNS) = range(10)
 
 
 class Mesh(NamedTuple):
@@ -88,22 +90,28 @@ class Mesh(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What each sender sends in a step.
+    """What each sender sends in a step: F flits with D destinations together.
+
+    Arrays may be longer than stated where their length is F or D; the rest is not read.
 
     first
-        Flits of sender s are first[s] to first[s + 1] - 1, shape (S + 1,).
+        Flits of sender s are first[s] to first[s + 1] - 1, shape (S + 1,); F = first[S].
     gap
         Ticks the sender works on flit k after it handed over the one before, >= 0, shape (F,).
+    fan
+        Destinations of flit k are fan[k] to fan[k + 1] - 1, at least one, shape (F + 1,).
     dest
-        Core that flit k is for, shape (F,).
+        Core of each destination, shape (D,). Those of a flit differ and are in the order of
+        ``destination_rank``: then what is for one side of a router is in one piece.
     work
-        Ticks that core works on it; less than 1 counts as 1; shape (F,).
+        Ticks that core works on the flit; less than 1 counts as 1; shape (D,).
     tail
         Ticks the sender works after its last flit, >= 0, shape (S,).
     """
 
     first: Ints
     gap: Ints
+    fan: SmallInts
     dest: SmallInts
     work: Ints
     tail: Ints
@@ -116,7 +124,7 @@ class Step(NamedTuple):
 REASONS = ("nothing", "sending", "stalled", "waiting for the network", "receiving")
 NOTHING, SENDING, STALLED, WAITING, RECEIVING = range(5)
 # Columns of ``Result.trace``.
-HANDED, DELIVERED, TAKEN, FINISHED = range(4)
+DELIVERED, TAKEN, FINISHED = range(3)
 
 
 class Result(NamedTuple):
@@ -134,9 +142,11 @@ class Result(NamedTuple):
         the end of each link and sender, shape (L + S,).
     link_flits
         Flits over each link, shape (L,).
+    handed
+        When each flit was handed over, shape (F,) or longer; or (0,), and it is not written.
     trace
-        When each flit was handed over, delivered into the entrance of its core, taken and
-        finished, shape (F, 4) or longer; or (0, 4), and none is written.
+        When each destination's copy was delivered into the entrance of its core, taken and
+        finished, shape (D, 3) or longer; or (0, 3), and it is not written.
     """
 
     summary: Ints
@@ -147,15 +157,24 @@ class Result(NamedTuple):
     core_peak: Ints
     buffer_peak: Ints
     link_flits: Ints
+    handed: Ints
     trace: Ints
 
 
-def new_result(mesh: Mesh, traced_flits: int = 0) -> Result:
-    """Zeros; with room for the times of ``traced_flits`` flits."""
+def new_result(mesh: Mesh, flits: int = 0, destinations: int = 0) -> Result:
+    """Zeros; with room for the times of so many flits and destinations."""
     senders, cores = np.zeros((2, mesh.n_senders), np.int64), np.zeros((3, mesh.n_cores), np.int64)
     return Result(np.zeros(R_ENTRIES, np.int64), senders[0], senders[1], cores[0], cores[1],
                   cores[2], np.zeros(mesh.n_links + mesh.n_senders, np.int64),
-                  np.zeros(mesh.n_links, np.int64), np.zeros((traced_flits, 4), np.int64))
+                  np.zeros(mesh.n_links, np.int64), np.zeros(flits, np.int64),
+                  np.zeros((destinations, 3), np.int64))
+
+
+def destination_rank(mesh: Mesh) -> Ints:
+    """Place of each core among the destinations of a flit: by x, y, number; shape (C,)."""
+    rank = np.empty(mesh.n_cores, np.int64)
+    rank[np.lexsort((mesh.core_y, mesh.core_x))] = np.arange(mesh.n_cores)
+    return rank
 
 
 def ticks_of(target: TargetSpec, event: str) -> int:

@@ -28,10 +28,11 @@ from neurocompile_backends.chip.timing.layout import (
     F_ROUTER,
     F_SLOTS,
     F_USED,
+    F_WANTS,
     FINISHED,
-    HANDED,
     NOTHING,
     P_COUNT,
+    P_END,
     P_FLIT,
     P_LAST,
     P_NEXT,
@@ -83,18 +84,18 @@ class State(NamedTuple):
     lists: Ints
 
 
-def new_state(mesh: Mesh, n_flits: int) -> State:
-    """Room for steps of up to ``n_flits`` flits."""
+def new_state(mesh: Mesh, flits: int, destinations: int) -> State:
+    """Room for steps of up to so many flits and destinations."""
     events = mesh.n_links + mesh.n_senders + mesh.n_cores + 1
     words = -(-mesh.n_inputs // 64)
     return State(
         np.zeros_like(mesh.buffers), np.zeros_like(mesh.ports),
         np.zeros((mesh.n_senders, S_COLUMNS), np.int64),
         np.zeros((mesh.n_cores, C_COLUMNS), np.int64),
-        np.zeros(int(mesh.buffers[:, F_SLOTS].sum()), np.int32),
+        np.zeros((int(mesh.buffers[:, F_SLOTS].sum()), 2), np.int32),
         np.zeros((len(mesh.ports), words), np.int64),
-        np.zeros(n_flits, np.int64), np.zeros(n_flits, np.int64),
-        np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((4, events), np.int64))
+        np.zeros(flits, np.int64), np.zeros(destinations, np.int64),
+        np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((5, events), np.int64))
 
 
 @intrinsic
@@ -181,13 +182,15 @@ def _port(router, core, n_links, links, router_x, router_y, core_x, core_y):
 
 
 @njit(cache=True)
-def _enter(buffer, flit, buffers, slots):
-    """A flit into a buffer; how many are in it then. The slot is taken already."""
+def _enter(buffer, low, high, buffers, slots):
+    """A flit for destinations ``low`` to ``high`` - 1 into a buffer; how many are in it then. The
+    slot is promised already."""
     held = buffers[buffer, F_HELD]
     place = buffers[buffer, F_HEAD] + held
     if place >= buffers[buffer, F_SLOTS]:
         place -= buffers[buffer, F_SLOTS]
-    slots[buffers[buffer, F_BASE] + place] = flit
+    slots[buffers[buffer, F_BASE] + place, 0] = low
+    slots[buffers[buffer, F_BASE] + place, 1] = high
     held += 1
     buffers[buffer, F_HELD] = held
     if held > buffers[buffer, F_PEAK]:
@@ -209,6 +212,32 @@ def _want(port, input_, ports, wanted):
     """The head of an input wants a port."""
     wanted[port, input_ >> 6] |= np.int64(1) << (input_ & 63)
     ports[port, P_WANTED] += 1
+
+
+@njit(cache=True, inline="always")
+def _announce(buffer, column, listed, count, buffers, slots, ports, wanted, dest, n_links, links,
+              router_x, router_y, core_x, core_y):
+    """A new head: what it wants, and the ports that are idle into a list; the list's new length.
+
+    ``column`` is P_NOW or P_NEXT, where a port says that it is in the list.
+    """
+    place = buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]
+    at, high = np.int64(slots[place, 0]), np.int64(slots[place, 1])
+    router, wants, before = buffers[buffer, F_ROUTER], 0, np.int64(-1)
+    while at < high:
+        port = _port(router, dest[at], n_links, links, router_x, router_y, core_x, core_y)
+        at += 1
+        if port == before:
+            continue
+        before = port
+        wants += 1
+        _want(port, buffers[buffer, F_INPUT], ports, wanted)
+        if ports[port, P_FLIT] < 0 and not ports[port, column]:
+            ports[port, column] = 1
+            listed[count] = port
+            count += 1
+    buffers[buffer, F_WANTS] = wants
+    return count
 
 
 @njit(cache=True)
@@ -244,13 +273,13 @@ def simulate(mesh, step, out, state):
     core_x, core_y = mesh.core_x, mesh.core_y
     column_ticks, row_ticks = mesh.column_ticks, mesh.row_ticks
     first, gap, dest, work, tail = step.first, step.gap, step.dest, step.work, step.tail
-    done, trace = out.done, out.trace
-    traced = len(trace) > 0
+    fan, done, trace = step.fan, out.done, out.trace
+    timed, traced = len(out.handed) > 0, len(trace) > 0
     buffers, ports, senders, cores = state.buffers, state.ports, state.senders, state.cores
     slots, wanted, handed, due = state.slots, state.wanted, state.handed, state.due
     queue = state.queue
-    deciding, later, emptied, taking = (state.lists[0], state.lists[1], state.lists[2],
-                                        state.lists[3])
+    deciding, later, emptied, taking, fresh = (state.lists[0], state.lists[1], state.lists[2],
+                                               state.lists[3], state.lists[4])
 
     buffers[:] = mesh.buffers
     ports[:] = mesh.ports
@@ -276,48 +305,36 @@ def simulate(mesh, step, out, state):
         now, event = _advance(now, queue)
         if event < 0:
             break
-        n_deciding, n_emptied, n_taking = 0, 0, 0
+        n_deciding, n_emptied, n_taking, n_fresh = 0, 0, 0, 0
 
         # 1 arrivals, 2 senders; cores that become idle and ports that decide again are listed.
         while event >= 0:
             after = queue[Q_EVENTS + 2 * event]
             if event < n_links:
-                flit = ports[event, P_FLIT]
+                low = ports[event, P_FLIT]
                 ports[event, P_FLIT] = -1
                 if ports[event, P_WANTED] and not ports[event, P_NOW]:
                     ports[event, P_NOW] = 1
                     deciding[n_deciding] = event
                     n_deciding += 1
-                if _enter(event, flit, buffers, slots) == 1:
-                    port = _port(buffers[event, F_ROUTER], dest[flit], n_links, links, router_x,
-                                 router_y, core_x, core_y)
-                    _want(port, buffers[event, F_INPUT], ports, wanted)
-                    if not ports[port, P_NOW]:
-                        ports[port, P_NOW] = 1
-                        deciding[n_deciding] = port
-                        n_deciding += 1
+                if _enter(event, low, ports[event, P_END], buffers, slots) == 1:
+                    fresh[n_fresh] = event
+                    n_fresh += 1
             elif event < first_core:
                 s = event - n_links
                 flit, end = senders[s, S_NEXT], first[s + 1]
                 ready = senders[s, S_READY]
-                router = buffers[event, F_ROUTER]
                 while buffers[event, F_USED] < buffers[event, F_SLOTS]:
                     senders[s, S_STILL] += now - ready
                     handed[flit] = now
-                    core = dest[flit]
-                    due[flit] = (now - senders[s, S_STILL]
-                                 + abs(column_ticks[core_x[core]]
-                                       - column_ticks[sender_x[s]])
-                                 + row_ticks * abs(core_y[core] - sender_y[s]))
+                    for d in range(fan[flit], fan[flit + 1]):
+                        due[d] = (now - senders[s, S_STILL]
+                                  + abs(column_ticks[core_x[dest[d]]] - column_ticks[sender_x[s]])
+                                  + row_ticks * abs(core_y[dest[d]] - sender_y[s]))
                     buffers[event, F_USED] += 1
-                    if _enter(event, flit, buffers, slots) == 1:
-                        port = _port(router, core, n_links, links, router_x, router_y,
-                                     core_x, core_y)
-                        _want(port, buffers[event, F_INPUT], ports, wanted)
-                        if not ports[port, P_NOW]:
-                            ports[port, P_NOW] = 1
-                            deciding[n_deciding] = port
-                            n_deciding += 1
+                    if _enter(event, fan[flit], fan[flit + 1], buffers, slots) == 1:
+                        fresh[n_fresh] = event
+                        n_fresh += 1
                     flit += 1
                     if flit == end:
                         done[s] = now + tail[s]
@@ -346,6 +363,10 @@ def simulate(mesh, step, out, state):
                 n_later = 0
             event = after
 
+        for i in range(n_fresh):
+            n_deciding = _announce(fresh[i], P_NOW, deciding, n_deciding, buffers, slots, ports,
+                                   wanted, dest, n_links, links, router_x, router_y, core_x, core_y)
+
         # 3 ports.
         for i in range(n_deciding):
             port = deciding[i]
@@ -357,23 +378,36 @@ def simulate(mesh, step, out, state):
             if input_ < 0:
                 continue
             buffer = inputs[ports[port, P_ROUTER], input_]
-            flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
+            place = buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]
+            low, high = np.int64(slots[place, 0]), np.int64(slots[place, 1])
+            buffers[buffer, F_WANTS] -= 1
+            if buffers[buffer, F_WANTS] == 0:
+                emptied[n_emptied] = buffer
+                n_emptied += 1
+            if high - low > 1:
+                # The copy is for the destinations on this side, which are in one piece.
+                router = ports[port, P_ROUTER]
+                while _port(router, dest[low], n_links, links, router_x, router_y, core_x,
+                            core_y) != port:
+                    low += 1
+                while _port(router, dest[high - 1], n_links, links, router_x, router_y, core_x,
+                            core_y) != port:
+                    high -= 1
             wanted[port, input_ >> 6] ^= np.int64(1) << (input_ & 63)
             ports[port, P_WANTED] -= 1
             ports[port, P_LAST] = input_
             ports[port, P_COUNT] += 1
             buffers[to, F_USED] += 1
-            emptied[n_emptied] = buffer
-            n_emptied += 1
             if port < n_links:
-                ports[port, P_FLIT] = flit
+                ports[port, P_FLIT] = low
+                ports[port, P_END] = high
                 _schedule(port, now + ports[port, P_TICKS], now, queue)
                 continue
-            _enter(to, flit, buffers, slots)
+            _enter(to, low, high, buffers, slots)
             core = port - n_links
-            lag = max(lag, now - due[flit])
+            lag = max(lag, now - due[low])
             if traced:
-                trace[flit, DELIVERED] = now
+                trace[low, DELIVERED] = now
             if ports[port, P_WANTED] and not ports[port, P_NEXT]:
                 ports[port, P_NEXT] = 1
                 later[n_later] = port
@@ -394,18 +428,17 @@ def simulate(mesh, step, out, state):
             buffer = first_core + core
             if buffers[buffer, F_HELD] == 0:
                 continue
-            flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
+            d = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD], 0]
             _leave(buffer, buffers)
-            ticks = max(work[flit], 1)
+            ticks = max(work[d], 1)
             if cores[core, C_UNTIL] < now or cores[core, C_UNTIL] == 0:
                 cores[core, C_SINCE] = now
-                cores[core, C_FIRST] = flit
+                cores[core, C_FIRST] = d
             cores[core, C_UNTIL] = now + ticks
             cores[core, C_BUSY] += ticks
             if traced:
-                trace[flit, HANDED] = handed[flit]
-                trace[flit, TAKEN] = now
-                trace[flit, FINISHED] = now + ticks
+                trace[d, TAKEN] = now
+                trace[d, FINISHED] = now + ticks
             if buffers[buffer, F_HELD]:
                 cores[core, C_AHEAD] = 1
                 _schedule(buffer, now + ticks, now, queue)
@@ -420,14 +453,8 @@ def simulate(mesh, step, out, state):
             buffer = emptied[i]
             _leave(buffer, buffers)
             if buffers[buffer, F_HELD]:
-                flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
-                port = _port(buffers[buffer, F_ROUTER], dest[flit], n_links, links, router_x,
-                             router_y, core_x, core_y)
-                _want(port, buffers[buffer, F_INPUT], ports, wanted)
-                if ports[port, P_FLIT] < 0 and not ports[port, P_NEXT]:
-                    ports[port, P_NEXT] = 1
-                    later[n_later] = port
-                    n_later += 1
+                n_later = _announce(buffer, P_NEXT, later, n_later, buffers, slots, ports, wanted,
+                                    dest, n_links, links, router_x, router_y, core_x, core_y)
             if buffer < n_links:
                 if (ports[buffer, P_WANTED] and ports[buffer, P_FLIT] < 0
                         and not ports[buffer, P_NEXT]):
@@ -441,6 +468,8 @@ def simulate(mesh, step, out, state):
         if n_later:
             _schedule(wake, now + 1, now, queue)
 
+    if timed:
+        out.handed[:first[n_senders]] = handed[:first[n_senders]]
     return _report(mesh, step, out, state, lag)
 
 
@@ -471,7 +500,8 @@ def _report(mesh, step, out, state, lag):
         summary[R_STALLED] = out.stalled[unit]
         summary[R_SENDING] = ticks - out.stalled[unit]
     else:
-        flit = cores[unit, C_FIRST]
+        flits = step.first[n_senders]
+        flit = np.searchsorted(step.fan[:flits + 1], cores[unit, C_FIRST], side="right") - 1
         sender = np.searchsorted(step.first, flit, side="right") - 1
         at = state.handed[flit]
         for k in range(step.first[sender], flit + 1):
