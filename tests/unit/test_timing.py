@@ -6,10 +6,12 @@ have two slots; a chip has 4 x 3 tiles and its host at (0, 0) (``noc_factory.sma
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from noc_factory import Case, flit, mesh_of, ordered, sending, small, step_of
 from noc_reference import Flit, run
 
@@ -39,6 +41,7 @@ from neurocompile_backends.chip.timing.layout import (
     ticks_of,
     tiles_in_use,
 )
+from neurocompile_backends.chip.timing.network import new_state, simulate
 
 
 def times(result: Result, column: int) -> list[int]:
@@ -344,3 +347,32 @@ def test_a_mesh_of_one_tile_has_no_links() -> None:
     mesh = mesh_of(small([(0, 0)], width=1, height=1, chips=1))
     assert mesh.n_links == 0
     assert mesh.inputs.tolist() == [[-1, -1, -1, -1, 0, 1]]
+
+
+def test_the_example_of_the_page() -> None:
+    """docs/timing.md: three neurons, the second fires; ten synapses at (2, 1)."""
+    target = load_target("loihi1")
+    cost = {event: ticks_of(target, event) for event in target.costs}
+    neuron = cost["neuron_access"] + cost["neuron_update"]
+    placement = Placement(np.array([0, 0]), np.array([0, 2]), np.array([0, 1]))
+    mesh = build_mesh(target, placement)
+    spike = flit(2 * neuron + cost["neuron_spike"] + cost["axon_out"], 1,
+                 cost["axon_in"] + 10 * cost["synapse_dense"])
+    step = step_of([[spike], [], []], [neuron, 5 * neuron, 0])
+    result = new_result(mesh, 1, 1)
+    ticks = simulate(mesh, step, result, new_state(mesh, 1, 1))
+    assert result.handed.tolist() == [545]
+    assert result.done.tolist() == [642, 485, 0]
+    assert result.trace.tolist() == [[692, 692, 1232]]
+    assert ticks + barrier_ticks(target.timing, tiles_in_use(placement)) == 11232
+    assert result.summary.tolist() == [1232, 0, 1, 1, 545, 0, 147, 540]
+
+
+def test_the_page_names_tests_that_exist_and_all_rules() -> None:
+    page = (ROOT / "docs" / "timing.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    defined = {name for path in (ROOT / "tests").glob("*/test_timing*.py")
+               for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)}
+    assert named - defined == set()
+    rules = re.findall(r"^\| \*\*(N\d) .*\| `test_", page, re.MULTILINE)
+    assert rules == [f"N{i}" for i in range(1, 9)]

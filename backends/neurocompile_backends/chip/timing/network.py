@@ -475,7 +475,7 @@ def simulate(mesh, step, out, state):
 
 @njit(cache=True)
 def _report(mesh, step, out, state, lag):
-    """Copies what a step took to ``out``, with its critical path (rule N7); its ticks."""
+    """Copies what a step took to ``out``, with its critical path (docs/timing.md); its ticks."""
     n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
     buffers, ports, cores = state.buffers, state.ports, state.cores
     out.stalled[:] = state.senders[:, S_STILL]
