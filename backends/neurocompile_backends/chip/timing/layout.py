@@ -35,9 +35,10 @@ HOPS = ("hop_east_west", "hop_north_south", "hop_chip")
  F_COLUMNS) = range(10)
 # Columns of the table of ports: first destination of the flit on its way (-1: idle) and the one
 # after its last, input it took last, ticks of its link, its router, heads that want it, flits so
-# far, and whether it is listed to decide in this tick and in the next.
+# far, whether it is listed to decide in this tick and in the next, and from P_INPUTS on a bit for
+# each input whose head wants it.
 (P_FLIT, P_END, P_LAST, P_TICKS, P_ROUTER, P_WANTED, P_COUNT, P_NOW, P_NEXT,
- P_COLUMNS) = range(10)
+ P_INPUTS) = range(10)
 
 
 class Mesh(NamedTuple):
@@ -48,16 +49,18 @@ class Mesh(NamedTuple):
     columns
         Routers in a row, over all chips.
     buffers, ports
-        Both tables before a step, shapes (L + S + C, F_COLUMNS) and (L + C, P_COLUMNS).
+        Both tables before a step, shapes (L + S + C, F_COLUMNS) and (L + C, P_INPUTS + words of
+        64 inputs).
     inputs
         Buffer of each input of each router in the order of rule N4, else -1,
         shape (routers, n_inputs).
     links
         Link to the east, west, north, south of each router, else -1, shape (routers, 4).
+    route
+        Rule N3: the port that a flit for a core wants at a router, shape (C, routers). A table, and
+        in this order, because it is looked up at every hop and hops are to neighbours.
     link_kind, link_energy_pj
         Index into ``HOPS`` and energy of a flit, shape (L,).
-    router_x, router_y
-        Global tile of each router, shape (routers,).
     core_x, core_y
         Global tile of each core, shape (C,).
     sender_x, sender_y
@@ -77,10 +80,9 @@ class Mesh(NamedTuple):
     ports: Ints
     inputs: Ints
     links: Ints
+    route: SmallInts
     link_kind: Ints
     link_energy_pj: Floats
-    router_x: Ints
-    router_y: Ints
     core_x: Ints
     core_y: Ints
     sender_x: Ints
@@ -224,7 +226,6 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     energy = np.array([target.costs[hop][0] for hop in HOPS])
     borders = np.arange(1, columns) % chip.mesh_width == 0
     along = np.where(borders, ticks[2], ticks[0])
-    router = np.arange(rows * columns, dtype=np.int64)
     n_links, n_cores, n_senders = len(ends), len(core_x), len(sender_x)
 
     inputs = _inputs(ends, ways, rows * columns, sender_y * columns + sender_x)
@@ -236,15 +237,25 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     buffers[n_links + n_senders:, F_SLOTS] = timing.core_buffer
     buffers[1:, F_BASE] = np.cumsum(buffers[:-1, F_SLOTS])
 
-    ports = np.zeros((n_links + n_cores, P_COLUMNS), np.int64)
+    ports = np.zeros((n_links + n_cores, P_INPUTS - (-inputs.shape[1] // 64)), np.int64)
     ports[:, [P_FLIT, P_LAST]] = -1
     ports[:n_links, P_TICKS] = ticks[link_kind]
     ports[:n_links, P_ROUTER] = ends[:, 0]
     ports[n_links:, P_ROUTER] = core_y * columns + core_x
     return Mesh(n_links, n_cores, n_senders, inputs.shape[1], columns, buffers, ports, inputs,
-                links, link_kind, energy[link_kind], router % columns, router // columns,
+                links, _route(links, columns, core_x, core_y), link_kind, energy[link_kind],
                 core_x, core_y, sender_x, sender_y,
                 np.concatenate([np.zeros(1, np.int64), np.cumsum(along)]), int(ticks[1]))
+
+
+def _route(links: Ints, columns: int, core_x: Ints, core_y: Ints) -> SmallInts:
+    """Along x, then along y, then the exit to the core."""
+    y, x = np.divmod(np.arange(len(links)), columns)
+    east = core_x[:, None] - x
+    north = core_y[:, None] - y
+    exits = int(links.max(initial=-1)) + 1 + np.arange(len(core_x))[:, None]
+    return np.select([east > 0, east < 0, north > 0, north < 0],
+                     list(links.T), exits).astype(np.int32)
 
 
 def _links(columns: int, rows: int, mesh_width: int) -> tuple[Ints, Ints, Ints]:

@@ -34,6 +34,7 @@ from neurocompile_backends.chip.timing.layout import (
     P_COUNT,
     P_END,
     P_FLIT,
+    P_INPUTS,
     P_LAST,
     P_NEXT,
     P_NOW,
@@ -61,6 +62,10 @@ S_NEXT, S_READY, S_STILL, S_COLUMNS = range(4)
 # take in this tick, ticks it worked, and since when without a pause, on which flit first.
 C_UNTIL, C_AHEAD, C_NOW, C_BUSY, C_SINCE, C_FIRST, C_COLUMNS = range(7)
 
+# Rows of ``State.lists``: ports that decide in this tick and in the next, buffers whose head left
+# in this tick, cores that may take a flit, buffers with a new head.
+DECIDING, LATER, EMPTIED, TAKING, FRESH = range(5)
+
 # The queue, one array: for each level a bit a slot that is not empty; for level 0 a bit a word of
 # such bits; the first event of each slot; then next event and time of each event.
 NEAR, LEVELS = 1024, 10
@@ -77,7 +82,6 @@ class State(NamedTuple):
     senders: Ints
     cores: Ints
     slots: SmallInts
-    wanted: Ints
     handed: Ints
     due: Ints
     queue: Ints
@@ -87,13 +91,11 @@ class State(NamedTuple):
 def new_state(mesh: Mesh, flits: int, destinations: int) -> State:
     """Room for steps of up to so many flits and destinations."""
     events = mesh.n_links + mesh.n_senders + mesh.n_cores + 1
-    words = -(-mesh.n_inputs // 64)
     return State(
         np.zeros_like(mesh.buffers), np.zeros_like(mesh.ports),
         np.zeros((mesh.n_senders, S_COLUMNS), np.int64),
         np.zeros((mesh.n_cores, C_COLUMNS), np.int64),
         np.zeros((int(mesh.buffers[:, F_SLOTS].sum()), 2), np.int32),
-        np.zeros((len(mesh.ports), words), np.int64),
         np.zeros(flits, np.int64), np.zeros(destinations, np.int64),
         np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((5, events), np.int64))
 
@@ -168,19 +170,6 @@ def _advance(now, queue):
     return now, event
 
 
-# Numba's own inlining: LLVM leaves the call, and counts references of its arrays each time.
-@njit(cache=True, inline="always")
-def _port(router, core, n_links, links, router_x, router_y, core_x, core_y):
-    """Rule N3: the port of a router that a flit for a core wants."""
-    x, to_x = router_x[router], core_x[core]
-    if x != to_x:
-        return links[router, np.int64(to_x < x)]
-    y, to_y = router_y[router], core_y[core]
-    if y != to_y:
-        return links[router, 2 + np.int64(to_y < y)]
-    return n_links + core
-
-
 @njit(cache=True)
 def _enter(buffer, low, high, buffers, slots):
     """A flit for destinations ``low`` to ``high`` - 1 into a buffer; how many are in it then. The
@@ -208,55 +197,45 @@ def _leave(buffer, buffers):
 
 
 @njit(cache=True)
-def _want(port, input_, ports, wanted):
-    """The head of an input wants a port."""
-    wanted[port, input_ >> 6] |= np.int64(1) << (input_ & 63)
-    ports[port, P_WANTED] += 1
+def _choose(port, ports):
+    """Round robin: the first input after the one taken last whose head wants the port, else -1."""
+    start = ports[port, P_LAST] + 1
+    words = ports.shape[1] - P_INPUTS
+    begin = start >> 6 if start < 64 * words else 0
+    # The word of the start is looked at twice: from the start on, and at the end as a whole.
+    for i in range(words + 1):
+        word = begin + i if begin + i < words else begin + i - words
+        bits = ports[port, P_INPUTS + word]
+        if i == 0:
+            bits &= np.int64(-1) << (start & 63)
+        if bits != 0:
+            return word * 64 + _lowest(bits)
+    return np.int64(-1)
 
 
-@njit(cache=True, inline="always")
-def _announce(buffer, column, listed, count, buffers, slots, ports, wanted, dest, n_links, links,
-              router_x, router_y, core_x, core_y):
+@njit(cache=True)
+def _announce(buffer, column, row, count, buffers, slots, ports, dest, route, lists):
     """A new head: what it wants, and the ports that are idle into a list; the list's new length.
 
     ``column`` is P_NOW or P_NEXT, where a port says that it is in the list.
     """
     place = buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]
-    at, high = np.int64(slots[place, 0]), np.int64(slots[place, 1])
-    router, wants, before = buffers[buffer, F_ROUTER], 0, np.int64(-1)
-    while at < high:
-        port = _port(router, dest[at], n_links, links, router_x, router_y, core_x, core_y)
-        at += 1
+    router, input_ = buffers[buffer, F_ROUTER], buffers[buffer, F_INPUT]
+    wants, before = 0, np.int64(-1)
+    for d in range(slots[place, 0], slots[place, 1]):
+        port = np.int64(route[dest[d], router])
         if port == before:
             continue
         before = port
         wants += 1
-        _want(port, buffers[buffer, F_INPUT], ports, wanted)
+        ports[port, P_INPUTS + (input_ >> 6)] |= np.int64(1) << (input_ & 63)
+        ports[port, P_WANTED] += 1
         if ports[port, P_FLIT] < 0 and not ports[port, column]:
             ports[port, column] = 1
-            listed[count] = port
+            lists[row, count] = port
             count += 1
     buffers[buffer, F_WANTS] = wants
     return count
-
-
-@njit(cache=True)
-def _choose(port, ports, wanted):
-    """Round robin: the first input after the one taken last whose head wants the port."""
-    start = ports[port, P_LAST] + 1
-    words = wanted.shape[1]
-    word = start >> 6
-    if word < words:
-        bits = wanted[port, word] & (np.int64(-1) << (start & 63))
-        if bits != 0:
-            return word * 64 + _lowest(bits)
-        for w in range(word + 1, words):
-            if wanted[port, w] != 0:
-                return w * 64 + _lowest(wanted[port, w])
-    for w in range(words):
-        if wanted[port, w] != 0:
-            return w * 64 + _lowest(wanted[port, w])
-    return np.int64(-1)
 
 
 @njit(cache=True, nogil=True)
@@ -267,24 +246,19 @@ def simulate(mesh, step, out, state):
     it is not checked.
     """
     n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
-    links, inputs = mesh.links, mesh.inputs
-    router_x, router_y, sender_x, sender_y = (mesh.router_x, mesh.router_y, mesh.sender_x,
-                                              mesh.sender_y)
-    core_x, core_y = mesh.core_x, mesh.core_y
+    inputs, route = mesh.inputs, mesh.route
+    core_x, core_y, sender_x, sender_y = mesh.core_x, mesh.core_y, mesh.sender_x, mesh.sender_y
     column_ticks, row_ticks = mesh.column_ticks, mesh.row_ticks
     first, gap, dest, work, tail = step.first, step.gap, step.dest, step.work, step.tail
     fan, done, trace = step.fan, out.done, out.trace
     timed, traced = len(out.handed) > 0, len(trace) > 0
     buffers, ports, senders, cores = state.buffers, state.ports, state.senders, state.cores
-    slots, wanted, handed, due = state.slots, state.wanted, state.handed, state.due
-    queue = state.queue
-    deciding, later, emptied, taking, fresh = (state.lists[0], state.lists[1], state.lists[2],
-                                               state.lists[3], state.lists[4])
+    slots, handed, due = state.slots, state.handed, state.due
+    queue, lists = state.queue, state.lists
 
     buffers[:] = mesh.buffers
     ports[:] = mesh.ports
     cores[:] = 0
-    wanted[:] = 0
     queue[:Q_HEADS] = 0
     queue[Q_HEADS:Q_EVENTS] = -1
     lag = np.int64(0)
@@ -315,10 +289,10 @@ def simulate(mesh, step, out, state):
                 ports[event, P_FLIT] = -1
                 if ports[event, P_WANTED] and not ports[event, P_NOW]:
                     ports[event, P_NOW] = 1
-                    deciding[n_deciding] = event
+                    lists[DECIDING, n_deciding] = event
                     n_deciding += 1
                 if _enter(event, low, ports[event, P_END], buffers, slots) == 1:
-                    fresh[n_fresh] = event
+                    lists[FRESH, n_fresh] = event
                     n_fresh += 1
             elif event < first_core:
                 s = event - n_links
@@ -333,7 +307,7 @@ def simulate(mesh, step, out, state):
                                   + row_ticks * abs(core_y[dest[d]] - sender_y[s]))
                     buffers[event, F_USED] += 1
                     if _enter(event, fan[flit], fan[flit + 1], buffers, slots) == 1:
-                        fresh[n_fresh] = event
+                        lists[FRESH, n_fresh] = event
                         n_fresh += 1
                     flit += 1
                     if flit == end:
@@ -350,31 +324,31 @@ def simulate(mesh, step, out, state):
                 cores[core, C_AHEAD] = 0
                 if not cores[core, C_NOW]:
                     cores[core, C_NOW] = 1
-                    taking[n_taking] = core
+                    lists[TAKING, n_taking] = core
                     n_taking += 1
             else:
                 for i in range(n_later):
-                    port = later[i]
+                    port = lists[LATER, i]
                     ports[port, P_NEXT] = 0
                     if not ports[port, P_NOW]:
                         ports[port, P_NOW] = 1
-                        deciding[n_deciding] = port
+                        lists[DECIDING, n_deciding] = port
                         n_deciding += 1
                 n_later = 0
             event = after
 
         for i in range(n_fresh):
-            n_deciding = _announce(fresh[i], P_NOW, deciding, n_deciding, buffers, slots, ports,
-                                   wanted, dest, n_links, links, router_x, router_y, core_x, core_y)
+            n_deciding = _announce(lists[FRESH, i], P_NOW, DECIDING, n_deciding, buffers, slots,
+                                   ports, dest, route, lists)
 
         # 3 ports.
         for i in range(n_deciding):
-            port = deciding[i]
+            port = lists[DECIDING, i]
             ports[port, P_NOW] = 0
             to = port if port < n_links else port + n_senders
             if ports[port, P_FLIT] >= 0 or buffers[to, F_USED] == buffers[to, F_SLOTS]:
                 continue
-            input_ = _choose(port, ports, wanted)
+            input_ = _choose(port, ports)
             if input_ < 0:
                 continue
             buffer = inputs[ports[port, P_ROUTER], input_]
@@ -382,18 +356,16 @@ def simulate(mesh, step, out, state):
             low, high = np.int64(slots[place, 0]), np.int64(slots[place, 1])
             buffers[buffer, F_WANTS] -= 1
             if buffers[buffer, F_WANTS] == 0:
-                emptied[n_emptied] = buffer
+                lists[EMPTIED, n_emptied] = buffer
                 n_emptied += 1
             if high - low > 1:
                 # The copy is for the destinations on this side, which are in one piece.
                 router = ports[port, P_ROUTER]
-                while _port(router, dest[low], n_links, links, router_x, router_y, core_x,
-                            core_y) != port:
+                while route[dest[low], router] != port:
                     low += 1
-                while _port(router, dest[high - 1], n_links, links, router_x, router_y, core_x,
-                            core_y) != port:
+                while route[dest[high - 1], router] != port:
                     high -= 1
-            wanted[port, input_ >> 6] ^= np.int64(1) << (input_ & 63)
+            ports[port, P_INPUTS + (input_ >> 6)] ^= np.int64(1) << (input_ & 63)
             ports[port, P_WANTED] -= 1
             ports[port, P_LAST] = input_
             ports[port, P_COUNT] += 1
@@ -410,12 +382,12 @@ def simulate(mesh, step, out, state):
                 trace[low, DELIVERED] = now
             if ports[port, P_WANTED] and not ports[port, P_NEXT]:
                 ports[port, P_NEXT] = 1
-                later[n_later] = port
+                lists[LATER, n_later] = port
                 n_later += 1
             if cores[core, C_UNTIL] <= now:
                 if not cores[core, C_NOW]:
                     cores[core, C_NOW] = 1
-                    taking[n_taking] = core
+                    lists[TAKING, n_taking] = core
                     n_taking += 1
             elif not cores[core, C_AHEAD]:
                 cores[core, C_AHEAD] = 1
@@ -423,7 +395,7 @@ def simulate(mesh, step, out, state):
 
         # 4 cores.
         for i in range(n_taking):
-            core = taking[i]
+            core = lists[TAKING, i]
             cores[core, C_NOW] = 0
             buffer = first_core + core
             if buffers[buffer, F_HELD] == 0:
@@ -445,21 +417,21 @@ def simulate(mesh, step, out, state):
             port = n_links + core
             if ports[port, P_WANTED] and not ports[port, P_NEXT]:
                 ports[port, P_NEXT] = 1
-                later[n_later] = port
+                lists[LATER, n_later] = port
                 n_later += 1
 
         # Slots freed and heads uncovered in this tick count from the next.
         for i in range(n_emptied):
-            buffer = emptied[i]
+            buffer = lists[EMPTIED, i]
             _leave(buffer, buffers)
             if buffers[buffer, F_HELD]:
-                n_later = _announce(buffer, P_NEXT, later, n_later, buffers, slots, ports, wanted,
-                                    dest, n_links, links, router_x, router_y, core_x, core_y)
+                n_later = _announce(buffer, P_NEXT, LATER, n_later, buffers, slots, ports, dest,
+                                    route, lists)
             if buffer < n_links:
                 if (ports[buffer, P_WANTED] and ports[buffer, P_FLIT] < 0
                         and not ports[buffer, P_NEXT]):
                     ports[buffer, P_NEXT] = 1
-                    later[n_later] = buffer
+                    lists[LATER, n_later] = buffer
                     n_later += 1
             else:
                 s = buffer - n_links
