@@ -111,31 +111,31 @@ def estimate(mesh, step, out, state):
 @njit(cache=True)
 def _send(mesh, step, out, state, scale):
     """Arrivals on an empty network, and where rows of links begin and end; the last arrival."""
-    columns, column_ticks, row_ticks = mesh.columns, mesh.column_ticks, mesh.row_ticks
-    core_x, core_y = mesh.core_x, mesh.core_y
+    columns, core_x, core_y = mesh.columns, mesh.core_x, mesh.core_y
+    core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
     gap, fan, dest, work = step.gap, step.fan, step.dest, step.work
     arrival, bins = state.arrival, state.link_bins
     arrived, end, slowest, handed = np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
     for s in range(mesh.n_senders):
         x, y = mesh.sender_x[s], mesh.sender_y[s]
-        here = y * columns + x
+        here, ticks_x, ticks_y = y * columns + x, mesh.sender_ticks_x[s], mesh.sender_ticks_y[s]
         sent = np.int64(0)
         for k in range(step.first[s], step.first[s + 1]):
             sent += gap[k]
-            for d in range(fan[k], fan[k + 1]):
-                core = dest[d]
-                at = (sent + abs(column_ticks[core_x[core]] - column_ticks[x])
-                      + row_ticks * abs(core_y[core] - y))
+            bin_ = np.int64(sent * scale)
+            low, high = np.int64(fan[k]), np.int64(fan[k + 1])
+            for d in range(low, high):
+                at = (sent + abs(core_ticks_x[dest[d]] - ticks_x)
+                      + abs(core_ticks_y[dest[d]] - ticks_y))
                 arrival[d] = at
                 arrived = max(arrived, at)
                 if at + max(work[d], 1) > end:
                     end, slowest, handed = at + max(work[d], 1), d, sent
-            bin_ = np.int64(sent * scale)
-            if fan[k + 1] - fan[k] > 1:
-                _branch(bins[bin_], x, y, columns, dest[fan[k]:fan[k + 1]], core_x, core_y)
+            if high - low > 1:
+                _branch(bins, bin_, x, y, columns, low, high, dest, core_x, core_y)
                 continue
             # Without a test: where nothing is to go, one is added and taken off at one place.
-            to_x, to_y = core_x[dest[fan[k]]], core_y[dest[fan[k]]]
+            to_x, to_y = core_x[dest[low]], core_y[dest[low]]
             along, up = np.int64(to_x < x), 2 + np.int64(to_y < y)
             corner = y * columns + to_x
             bins[bin_, along, here] += 1
@@ -151,26 +151,25 @@ def _send(mesh, step, out, state, scale):
     return arrived
 
 
-@njit(cache=True)
-def _branch(bins, x, y, columns, dest, core_x, core_y):
+@njit(cache=True, inline="always")
+def _branch(bins, bin_, x, y, columns, low, high, dest, core_x, core_y):
     """Where the rows of links of a flit with several destinations begin and end: along x as far as
     any needs, and from there along y in each column."""
     here = y * columns + x
-    bins[0, here] += 1
-    bins[0, y * columns + max(x, core_x[dest[-1]])] -= 1
-    bins[1, here] += 1
-    bins[1, y * columns + min(x, core_x[dest[0]])] -= 1
-    begin = 0
-    while begin < len(dest):
-        column, end = core_x[dest[begin]], begin
-        while end < len(dest) and core_x[dest[end]] == column:
+    bins[bin_, 0, here] += 1
+    bins[bin_, 0, y * columns + max(x, core_x[dest[high - 1]])] -= 1
+    bins[bin_, 1, here] += 1
+    bins[bin_, 1, y * columns + min(x, core_x[dest[low]])] -= 1
+    while low < high:
+        column, end = core_x[dest[low]], low + 1
+        while end < high and core_x[dest[end]] == column:
             end += 1
         corner = y * columns + column
-        bins[2, corner] += 1
-        bins[2, max(y, core_y[dest[end - 1]]) * columns + column] -= 1
-        bins[3, corner] += 1
-        bins[3, min(y, core_y[dest[begin]]) * columns + column] -= 1
-        begin = end
+        bins[bin_, 2, corner] += 1
+        bins[bin_, 2, max(y, core_y[dest[end - 1]]) * columns + column] -= 1
+        bins[bin_, 3, corner] += 1
+        bins[bin_, 3, min(y, core_y[dest[low]]) * columns + column] -= 1
+        low = end
 
 
 @njit(cache=True)

@@ -65,10 +65,9 @@ class Mesh(NamedTuple):
         Global tile of each core, shape (C,).
     sender_x, sender_y
         Global tile of each sender, shape (S,).
-    column_ticks
-        Ticks over links from column 0 to each column, shape (columns,).
-    row_ticks
-        Ticks of a link north or south.
+    core_ticks_x, core_ticks_y, sender_ticks_x, sender_ticks_y
+        Ticks over links from tile (0, 0) to each, along x and along y: an empty network takes
+        the differences.
     """
 
     n_links: int
@@ -87,8 +86,10 @@ class Mesh(NamedTuple):
     core_y: Ints
     sender_x: Ints
     sender_y: Ints
-    column_ticks: Ints
-    row_ticks: int
+    core_ticks_x: Ints
+    core_ticks_y: Ints
+    sender_ticks_x: Ints
+    sender_ticks_y: Ints
 
 
 class Step(NamedTuple):
@@ -224,8 +225,8 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     links[ends[:, 0], ways] = np.arange(len(ends))
     ticks = np.array([max(1, ticks_of(target, hop)) for hop in HOPS], np.int64)
     energy = np.array([target.costs[hop][0] for hop in HOPS])
-    borders = np.arange(1, columns) % chip.mesh_width == 0
-    along = np.where(borders, ticks[2], ticks[0])
+    into_chip = np.arange(columns) % chip.mesh_width == 0
+    along = np.cumsum(np.where(into_chip, ticks[2], ticks[0])) - ticks[2]
     n_links, n_cores, n_senders = len(ends), len(core_x), len(sender_x)
 
     inputs = _inputs(ends, ways, rows * columns, sender_y * columns + sender_x)
@@ -245,7 +246,7 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     return Mesh(n_links, n_cores, n_senders, inputs.shape[1], columns, buffers, ports, inputs,
                 links, _route(links, columns, core_x, core_y), link_kind, energy[link_kind],
                 core_x, core_y, sender_x, sender_y,
-                np.concatenate([np.zeros(1, np.int64), np.cumsum(along)]), int(ticks[1]))
+                along[core_x], ticks[1] * core_y, along[sender_x], ticks[1] * sender_y)
 
 
 def _route(links: Ints, columns: int, core_x: Ints, core_y: Ints) -> SmallInts:

@@ -213,7 +213,8 @@ def _choose(port, ports):
     return np.int64(-1)
 
 
-@njit(cache=True)
+# Numba's own inlining: LLVM would leave the call, with counts of references of every array.
+@njit(cache=True, inline="always")
 def _announce(buffer, column, row, count, buffers, slots, ports, dest, route, lists):
     """A new head: what it wants, and the ports that are idle into a list; the list's new length.
 
@@ -247,8 +248,7 @@ def simulate(mesh, step, out, state):
     """
     n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
     inputs, route = mesh.inputs, mesh.route
-    core_x, core_y, sender_x, sender_y = mesh.core_x, mesh.core_y, mesh.sender_x, mesh.sender_y
-    column_ticks, row_ticks = mesh.column_ticks, mesh.row_ticks
+    core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
     first, gap, dest, work, tail = step.first, step.gap, step.dest, step.work, step.tail
     fan, done, trace = step.fan, out.done, out.trace
     timed, traced = len(out.handed) > 0, len(trace) > 0
@@ -303,8 +303,8 @@ def simulate(mesh, step, out, state):
                     handed[flit] = now
                     for d in range(fan[flit], fan[flit + 1]):
                         due[d] = (now - senders[s, S_STILL]
-                                  + abs(column_ticks[core_x[dest[d]]] - column_ticks[sender_x[s]])
-                                  + row_ticks * abs(core_y[dest[d]] - sender_y[s]))
+                                  + abs(core_ticks_x[dest[d]] - mesh.sender_ticks_x[s])
+                                  + abs(core_ticks_y[dest[d]] - mesh.sender_ticks_y[s]))
                     buffers[event, F_USED] += 1
                     if _enter(event, fan[flit], fan[flit + 1], buffers, slots) == 1:
                         lists[FRESH, n_fresh] = event
