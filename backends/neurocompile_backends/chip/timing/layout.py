@@ -255,8 +255,8 @@ def _route(links: Ints, columns: int, core_x: Ints, core_y: Ints) -> SmallInts:
     east = core_x[:, None] - x
     north = core_y[:, None] - y
     exits = int(links.max(initial=-1)) + 1 + np.arange(len(core_x))[:, None]
-    return np.select([east > 0, east < 0, north > 0, north < 0],
-                     list(links.T), exits).astype(np.int32)
+    ports = np.select([east > 0, east < 0, north > 0, north < 0], list(links.T), exits)
+    return np.asarray(ports, np.int32)
 
 
 def _links(columns: int, rows: int, mesh_width: int) -> tuple[Ints, Ints, Ints]:

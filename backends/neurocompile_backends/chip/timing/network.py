@@ -12,7 +12,7 @@ one head, and slots freed in a tick are given back at its end (rule N2).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -100,20 +100,22 @@ def new_state(mesh: Mesh, flits: int, destinations: int) -> State:
         np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((5, events), np.int64))
 
 
-@intrinsic
-def _lowest(typing_context, bits):  # noqa: ARG001
-    """Place of the lowest bit set in a 64-bit integer."""
+def _trailing_zeros(typing_context, bits):  # noqa: ARG001
     def generate(context, builder, signature, args):  # noqa: ARG001
         return builder.cttz(args[0], context.get_constant(types.boolean, False))
     return types.int64(types.int64), generate
 
 
-@intrinsic
-def _leading(typing_context, bits):  # noqa: ARG001
-    """Zeros above the highest bit set in a 64-bit integer."""
+def _leading_zeros(typing_context, bits):  # noqa: ARG001
     def generate(context, builder, signature, args):  # noqa: ARG001
         return builder.ctlz(args[0], context.get_constant(types.boolean, False))
     return types.int64(types.int64), generate
+
+
+# Of a 64-bit integer that is not 0: place of its lowest bit set, zeros above the highest. A typed
+# name, as what a type checker sees of the decorated functions is their own two arguments.
+_lowest: Any = intrinsic(_trailing_zeros)
+_leading: Any = intrinsic(_leading_zeros)
 
 
 @njit(cache=True)
