@@ -47,8 +47,8 @@ def random_step(mesh: Mesh, n_flits: int, gap: int, work: int, rng: np.random.Ge
     """Each flit from a random core to a random one."""
     counts = np.bincount(rng.integers(0, mesh.n_cores, n_flits), minlength=mesh.n_senders)
     return Step(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-                rng.integers(gap, 3 * gap, n_flits), rng.integers(0, mesh.n_cores, n_flits,
-                                                                  dtype=np.int32),
+                rng.integers(gap, 3 * gap, n_flits), np.arange(n_flits + 1, dtype=np.int32),
+                rng.integers(0, mesh.n_cores, n_flits, dtype=np.int32),
                 rng.integers(work, 2 * work, n_flits), np.zeros(mesh.n_senders, np.int64))
 
 
@@ -56,7 +56,7 @@ def measure(mesh: Mesh, step: Step, rounds: int) -> dict[str, Any]:
     """Figures of one step."""
     n_flits = len(step.gap)
     exact, low = new_result(mesh), new_result(mesh)
-    state, cheap = new_state(mesh, n_flits), new_estimate_state(mesh, n_flits)
+    state, cheap = new_state(mesh, n_flits, n_flits), new_estimate_state(mesh, n_flits)
     calls: dict[str, Callable[[], int]] = {
         "simulate": lambda: simulate(mesh, step, exact, state),
         "estimate": lambda: estimate(mesh, step, low, cheap)}

@@ -9,7 +9,14 @@ from noc_reference import Chips, Flit
 
 from neurocompile.ir.mapping import Placement
 from neurocompile.targets import load_target
-from neurocompile_backends.chip.timing.layout import Mesh, Result, Step, build_mesh, new_result
+from neurocompile_backends.chip.timing.layout import (
+    R_TICKS,
+    Mesh,
+    Result,
+    Step,
+    build_mesh,
+    new_result,
+)
 from neurocompile_backends.chip.timing.network import new_state, simulate
 
 
@@ -33,12 +40,25 @@ def mesh_of(chips: Chips) -> Mesh:
     return mesh
 
 
+def flit(gap: int, dest: int, work: int) -> Flit:
+    """A flit for one core."""
+    return Flit(gap, (dest,), (work,))
+
+
+def ordered(chips: Chips, gap: int, works: dict[int, int]) -> Flit:
+    """A flit for several cores, these in the order that ``Step`` asks for."""
+    dests = tuple(sorted(works, key=lambda core: (*chips.cores[core], core)))
+    return Flit(gap, dests, tuple(works[core] for core in dests))
+
+
 def step_of(sends: list[list[Flit]], tails: list[int]) -> Step:
     flat = [flit for own in sends for flit in own]
     return Step(np.cumsum([0, *map(len, sends)]).astype(np.int64),
                 np.array([f.gap for f in flat], np.int64),
-                np.array([f.dest for f in flat], np.int32),
-                np.array([f.work for f in flat], np.int64), np.array(tails, np.int64))
+                np.cumsum([0, *(len(f.dests) for f in flat)]).astype(np.int32),
+                np.array([dest for f in flat for dest in f.dests], np.int32),
+                np.array([work for f in flat for work in f.works], np.int64),
+                np.array(tails, np.int64))
 
 
 @dataclass(frozen=True)
@@ -52,9 +72,15 @@ class Case:
     def simulated(self) -> tuple[Mesh, Result]:
         mesh = mesh_of(self.chips)
         step = step_of(self.sends, self.tails)
-        result = new_result(mesh, len(step.gap))
-        simulate(mesh, step, result, new_state(mesh, len(step.gap)))
+        sizes = len(step.gap), len(step.dest)
+        result = new_result(mesh, *sizes)
+        assert simulate(mesh, step, result, new_state(mesh, *sizes)) == result.summary[R_TICKS]
         return mesh, result
+
+    def destinations(self) -> list[tuple[int, int]]:
+        """(flit, core) of each."""
+        flat = [flit for own in self.sends for flit in own]
+        return [(i, core) for i, flit in enumerate(flat) for core in flit.dests]
 
 
 def small(cores: list[tuple[int, int]], **changes: object) -> Chips:

@@ -20,11 +20,11 @@ ACROSS = {E: W, W: E, N: S, S: N}
 
 
 class Flit(NamedTuple):
-    """Ticks its sender works on it, core it is for, ticks that core works on it."""
+    """Ticks its sender works on it, cores it is for, ticks each of these works on it."""
 
     gap: int
-    dest: int
-    work: int
+    dests: tuple[int, ...]
+    works: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -85,21 +85,25 @@ class Chips:
 
 @dataclass
 class Outcome:
-    """Times by flit in the order of the senders' lists; links by (from, to)."""
+    """Times by flit in the order of the senders' lists, or by (flit, core); links by (from, to).
+
+    ``outstanding``: copies not delivered yet that the network has to make of what it holds, at the
+    end of each tick.
+    """
 
     ticks: int = 0
     lag: int = 0
     handed: dict[int, int] = field(default_factory=dict)
-    delivered: dict[int, int] = field(default_factory=dict)
-    taken: dict[int, int] = field(default_factory=dict)
-    finished: dict[int, int] = field(default_factory=dict)
+    delivered: dict[tuple[int, int], int] = field(default_factory=dict)
+    taken: dict[tuple[int, int], int] = field(default_factory=dict)
+    finished: dict[tuple[int, int], int] = field(default_factory=dict)
     done: dict[Name, int] = field(default_factory=dict)
     stalled: dict[Name, int] = field(default_factory=dict)
     busy: dict[int, int] = field(default_factory=dict)
     core_peak: dict[int, int] = field(default_factory=dict)
     fifo_peak: dict[tuple[Place, Name], int] = field(default_factory=dict)
     link_flits: dict[tuple[Place, Place], int] = field(default_factory=dict)
-    in_network: list[int] = field(default_factory=list)  # at the end of each tick
+    outstanding: list[int] = field(default_factory=list)
 
 
 def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 100_000) -> Outcome:
@@ -115,7 +119,8 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
     tail = dict(zip(senders, tails, strict=True))
     tiles = [(x, y) for x in range(chips.chips * chips.width) for y in range(chips.height)]
 
-    fifos: dict[tuple[Place, Name], deque[int]] = {}
+    # A flit on its way: its number, and the cores that this copy of it is still for.
+    fifos: dict[tuple[Place, Name], deque[tuple[int, set[int]]]] = {}
     free: dict[tuple[Place, Name], int] = {}
     last: dict[tuple[Place, Name], int] = {}
     inputs: dict[Place, list[Name]] = {}
@@ -137,7 +142,7 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
     out.core_peak = dict.fromkeys(entrance, 0)
     out.busy = dict.fromkeys(entrance, 0)
     working: dict[int, tuple[int, int]] = {}  # core: (flit, finished at)
-    on_link: dict[tuple[Place, Name], tuple[int, int]] = {}  # (flit, arrives at)
+    on_link: dict[tuple[Place, Name], tuple[tuple[int, set[int]], int]] = {}  # arrives at
     began = dict.fromkeys(senders, 0)
     out.stalled = dict.fromkeys(senders, 0)
     out.done = {s: tail[s] for s in senders if not queue[s]}
@@ -159,7 +164,7 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
                 if t < ready or free[into] == 0:
                     break
                 free[into] -= 1
-                fifos[into].append(queue[sender].popleft())
+                fifos[into].append((queue[sender].popleft(), set(flits[flit].dests)))
                 out.handed[flit] = began[sender] = t
                 out.stalled[sender] += t - ready
                 if not queue[sender]:
@@ -168,9 +173,10 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
             out.fifo_peak[key] = max(out.fifo_peak[key], len(fifo))
         # 3 ports, all on the heads as they are now
         heads = {key: fifo[0] for key, fifo in fifos.items() if fifo}
+        wishes = {(at, name): {chips.output(at, core) for core in cores}
+                  for (at, name), (_, cores) in heads.items()}
         for at, way in last:
-            wants = [i for i, name in enumerate(inputs[at]) if (at, name) in heads
-                     and chips.output(at, flits[heads[at, name]].dest) == way]
+            wants = [i for i, name in enumerate(inputs[at]) if way in wishes.get((at, name), ())]
             if not wants or (at, way) in on_link:
                 continue
             if way[0] == "core":
@@ -181,19 +187,23 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
             n = len(inputs[at])
             chosen = min(wants, key=lambda i, at=at, way=way, n=n: (i - last[at, way] - 1) % n)
             last[at, way] = chosen
-            source_fifo = at, inputs[at][chosen]
-            flit = fifos[source_fifo].popleft()
-            freed.append(source_fifo)
+            flit, cores = heads[at, inputs[at][chosen]]
+            copy = {core for core in cores if chips.output(at, core) == way}
+            cores -= copy
             if way[0] == "core":
                 room[way[1]] -= 1
                 entrance[way[1]].append(flit)
-                out.delivered[flit] = t
+                out.delivered[flit, way[1]] = t
                 out.core_peak[way[1]] = max(out.core_peak[way[1]], len(entrance[way[1]]))
             else:
                 to = chips.neighbour(at, way)
                 free[to, ACROSS[way]] -= 1
-                on_link[at, way] = flit, t + chips.ticks(at, way)
+                on_link[at, way] = (flit, copy), t + chips.ticks(at, way)
                 out.link_flits[at, to] += 1
+        for key, (_, cores) in heads.items():
+            if not cores:
+                fifos[key].popleft()
+                freed.append(key)
         # 4 cores
         released = []
         for core, waiting in entrance.items():
@@ -203,16 +213,17 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
                 continue
             flit = waiting.popleft()
             released.append(core)
-            ticks = max(1, flits[flit].work)
+            ticks = max(1, flits[flit].works[flits[flit].dests.index(core)])
             working[core] = flit, t + ticks
-            out.taken[flit], out.finished[flit] = t, t + ticks
+            out.taken[flit, core], out.finished[flit, core] = t, t + ticks
             out.busy[core] += ticks
         # Rule N2: from the next tick.
         for key in freed:
             free[key] += 1
         for core in released:
             room[core] += 1
-        out.in_network.append(sum(map(len, fifos.values())) + len(on_link))
+        out.outstanding.append(sum(len(cores) for fifo in fifos.values() for _, cores in fifo)
+                               + sum(len(cores) for (_, cores), _ in on_link.values()))
         if not (heads or on_link or any(queue.values()) or any(entrance.values())
                 or any(fifos.values())):
             break
@@ -223,6 +234,7 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
     sent: dict[Name, int] = dict.fromkeys(senders, 0)
     for flit, sender in enumerate(source):
         sent[sender] += flits[flit].gap
-        alone = sent[sender] + chips.route_ticks(chips.place(sender), flits[flit].dest)
-        out.lag = max(out.lag, out.delivered[flit] - alone)
+        for core in flits[flit].dests:
+            alone = sent[sender] + chips.route_ticks(chips.place(sender), core)
+            out.lag = max(out.lag, out.delivered[flit, core] - alone)
     return out

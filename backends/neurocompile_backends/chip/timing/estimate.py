@@ -39,16 +39,16 @@ LINK_BINS = 8
 
 
 class EstimateState(NamedTuple):
-    """What ``estimate`` works on. ``arrival`` has a time a flit; the bins are 0 between calls."""
+    """What ``estimate`` works on; the bins are 0 between calls."""
 
     arrival: Ints
     core_bins: Ints
     link_bins: Ints
 
 
-def new_estimate_state(mesh: Mesh, n_flits: int) -> EstimateState:
-    """Room for steps of up to ``n_flits`` flits."""
-    return EstimateState(np.zeros(n_flits, np.int64),
+def new_estimate_state(mesh: Mesh, destinations: int) -> EstimateState:
+    """Room for steps of up to so many destinations."""
+    return EstimateState(np.zeros(destinations, np.int64),
                          np.zeros((mesh.n_cores, CORE_BINS), np.int64),
                          np.zeros((LINK_BINS, 4, len(mesh.links)), np.int64))
 
@@ -73,7 +73,7 @@ def estimate(mesh, step, out, state):
     """Ticks of a step without its barrier, from below; ``out`` as after ``simulate``, but
 
     * ``done`` and ``finish`` are bounds from below, ``stalled``, ``core_peak`` and ``buffer_peak``
-      are 0 and ``trace`` is left alone; ``busy`` and ``link_flits`` are exact;
+      are 0, ``handed`` and ``trace`` are left alone; ``busy`` and ``link_flits`` are exact;
     * in ``summary`` the lag is how far the links' bound is above the others, the unit is -1 if it
       is, and if a core is critical its flits' way to it counts as sending.
 
@@ -111,26 +111,31 @@ def estimate(mesh, step, out, state):
 @njit(cache=True)
 def _send(mesh, step, out, state, scale):
     """Arrivals on an empty network, and where rows of links begin and end; the last arrival."""
-    columns, column_ticks, row_ticks = mesh.columns, mesh.column_ticks, mesh.row_ticks
-    core_x, core_y = mesh.core_x, mesh.core_y
-    gap, dest, work = step.gap, step.dest, step.work
+    columns, core_x, core_y = mesh.columns, mesh.core_x, mesh.core_y
+    core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
+    gap, fan, dest, work = step.gap, step.fan, step.dest, step.work
     arrival, bins = state.arrival, state.link_bins
     arrived, end, slowest, handed = np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
     for s in range(mesh.n_senders):
         x, y = mesh.sender_x[s], mesh.sender_y[s]
-        here = y * columns + x
+        here, ticks_x, ticks_y = y * columns + x, mesh.sender_ticks_x[s], mesh.sender_ticks_y[s]
         sent = np.int64(0)
         for k in range(step.first[s], step.first[s + 1]):
             sent += gap[k]
-            core = dest[k]
-            to_x, to_y = core_x[core], core_y[core]
-            at = (sent + abs(column_ticks[to_x] - column_ticks[x]) + row_ticks * abs(to_y - y))
-            arrival[k] = at
-            arrived = max(arrived, at)
-            if at + max(work[k], 1) > end:
-                end, slowest, handed = at + max(work[k], 1), k, sent
-            # Without a test: where nothing is to go, one is added and taken off at one place.
             bin_ = np.int64(sent * scale)
+            low, high = np.int64(fan[k]), np.int64(fan[k + 1])
+            for d in range(low, high):
+                at = (sent + abs(core_ticks_x[dest[d]] - ticks_x)
+                      + abs(core_ticks_y[dest[d]] - ticks_y))
+                arrival[d] = at
+                arrived = max(arrived, at)
+                if at + max(work[d], 1) > end:
+                    end, slowest, handed = at + max(work[d], 1), d, sent
+            if high - low > 1:
+                _branch(bins, bin_, x, y, columns, low, high, dest, core_x, core_y)
+                continue
+            # Without a test: where nothing is to go, one is added and taken off at one place.
+            to_x, to_y = core_x[dest[low]], core_y[dest[low]]
             along, up = np.int64(to_x < x), 2 + np.int64(to_y < y)
             corner = y * columns + to_x
             bins[bin_, along, here] += 1
@@ -146,13 +151,34 @@ def _send(mesh, step, out, state, scale):
     return arrived
 
 
+@njit(cache=True, inline="always")
+def _branch(bins, bin_, x, y, columns, low, high, dest, core_x, core_y):
+    """Where the rows of links of a flit with several destinations begin and end: along x as far as
+    any needs, and from there along y in each column."""
+    here = y * columns + x
+    bins[bin_, 0, here] += 1
+    bins[bin_, 0, y * columns + max(x, core_x[dest[high - 1]])] -= 1
+    bins[bin_, 1, here] += 1
+    bins[bin_, 1, y * columns + min(x, core_x[dest[low]])] -= 1
+    while low < high:
+        column, end = core_x[dest[low]], low + 1
+        while end < high and core_x[dest[end]] == column:
+            end += 1
+        corner = y * columns + column
+        bins[bin_, 2, corner] += 1
+        bins[bin_, 2, max(y, core_y[dest[end - 1]]) * columns + column] -= 1
+        bins[bin_, 3, corner] += 1
+        bins[bin_, 3, min(y, core_y[dest[low]]) * columns + column] -= 1
+        low = end
+
+
 @njit(cache=True)
 def _receive(mesh, step, out, state, arrived):
     """The cores' bound."""
     dest, work, arrival, bins = step.dest, step.work, state.arrival, state.core_bins
     scale = _scale(arrived, CORE_BINS)
-    for k in range(step.first[mesh.n_senders]):
-        bins[dest[k], np.int64(arrival[k] * scale)] += max(work[k], 1)
+    for d in range(step.fan[step.first[mesh.n_senders]]):
+        bins[dest[d], np.int64(arrival[d] * scale)] += max(work[d], 1)
     starts = np.empty(CORE_BINS, np.int64)
     for i in range(CORE_BINS):
         starts[i] = _start(i, scale)

@@ -29,13 +29,16 @@ HOPS = ("hop_east_west", "hop_north_south", "hop_chip")
 """The event that a hop over a link is, by ``Mesh.link_kind``."""
 
 # Columns of the table of buffers: flits in it, those and the slots promised to flits on their way,
-# slot of its head, first slot, slots, its router, its place among the inputs of the router, and
-# the most flits that were in it.
-F_HELD, F_USED, F_HEAD, F_BASE, F_SLOTS, F_ROUTER, F_INPUT, F_PEAK, F_COLUMNS = range(9)
-# Columns of the table of ports: flit on its way (-1: idle), input it took last, ticks of its link,
-# its router, heads that want it, flits so far, and whether it is listed to decide in this tick and
-# in the next.
-P_FLIT, P_LAST, P_TICKS, P_ROUTER, P_WANTED, P_COUNT, P_NOW, P_NEXT, P_COLUMNS = range(9)
+# slot of its head, first slot, slots, its router, its place among the inputs of the router, the
+# most flits that were in it, and ports that its head still wants.
+(F_HELD, F_USED, F_HEAD, F_BASE, F_SLOTS, F_ROUTER, F_INPUT, F_PEAK, F_WANTS,
+ F_COLUMNS) = range(10)
+# Columns of the table of ports: first destination of the flit on its way (-1: idle) and the one
+# after its last, input it took last, ticks of its link, its router, heads that want it, flits so
+# far, whether it is listed to decide in this tick and in the next, and from P_INPUTS on a bit for
+# each input whose head wants it.
+(P_FLIT, P_END, P_LAST, P_TICKS, P_ROUTER, P_WANTED, P_COUNT, P_NOW, P_NEXT,
+ P_INPUTS) = range(10)
 
 
 class Mesh(NamedTuple):
@@ -46,22 +49,25 @@ class Mesh(NamedTuple):
     columns
         Routers in a row, over all chips.
     buffers, ports
-        Both tables before a step, shapes (L + S + C, F_COLUMNS) and (L + C, P_COLUMNS).
+        Both tables before a step, shapes (L + S + C, F_COLUMNS) and (L + C, P_INPUTS + words of
+        64 inputs).
     inputs
         Buffer of each input of each router in the order of rule N4, else -1,
         shape (routers, n_inputs).
     links
         Link to the east, west, north, south of each router, else -1, shape (routers, 4).
+    route
+        Rule N3: the port that a flit for a core wants at a router, shape (C, routers). A table, and
+        in this order, because it is looked up at every hop and hops are to neighbours.
     link_kind, link_energy_pj
         Index into ``HOPS`` and energy of a flit, shape (L,).
     core_x, core_y
         Global tile of each core, shape (C,).
     sender_x, sender_y
         Global tile of each sender, shape (S,).
-    column_ticks
-        Ticks over links from column 0 to each column, shape (columns,).
-    row_ticks
-        Ticks of a link north or south.
+    core_ticks_x, core_ticks_y, sender_ticks_x, sender_ticks_y
+        Ticks over links from tile (0, 0) to each, along x and along y: an empty network takes
+        the differences.
     """
 
     n_links: int
@@ -73,33 +79,42 @@ class Mesh(NamedTuple):
     ports: Ints
     inputs: Ints
     links: Ints
+    route: SmallInts
     link_kind: Ints
     link_energy_pj: Floats
     core_x: Ints
     core_y: Ints
     sender_x: Ints
     sender_y: Ints
-    column_ticks: Ints
-    row_ticks: int
+    core_ticks_x: Ints
+    core_ticks_y: Ints
+    sender_ticks_x: Ints
+    sender_ticks_y: Ints
 
 
 class Step(NamedTuple):
-    """What each sender sends in a step.
+    """What each sender sends in a step: F flits with D destinations together.
+
+    Arrays may be longer than stated where their length is F or D; the rest is not read.
 
     first
-        Flits of sender s are first[s] to first[s + 1] - 1, shape (S + 1,).
+        Flits of sender s are first[s] to first[s + 1] - 1, shape (S + 1,); F = first[S].
     gap
         Ticks the sender works on flit k after it handed over the one before, >= 0, shape (F,).
+    fan
+        Destinations of flit k are fan[k] to fan[k + 1] - 1, at least one, shape (F + 1,).
     dest
-        Core that flit k is for, shape (F,).
+        Core of each destination, shape (D,). Those of a flit differ and are in the order of
+        ``destination_rank``: then what is for one side of a router is in one piece.
     work
-        Ticks that core works on it; less than 1 counts as 1; shape (F,).
+        Ticks that core works on the flit; less than 1 counts as 1; shape (D,).
     tail
         Ticks the sender works after its last flit, >= 0, shape (S,).
     """
 
     first: Ints
     gap: Ints
+    fan: SmallInts
     dest: SmallInts
     work: Ints
     tail: Ints
@@ -112,7 +127,7 @@ class Step(NamedTuple):
 REASONS = ("nothing", "sending", "stalled", "waiting for the network", "receiving")
 NOTHING, SENDING, STALLED, WAITING, RECEIVING = range(5)
 # Columns of ``Result.trace``.
-HANDED, DELIVERED, TAKEN, FINISHED = range(4)
+DELIVERED, TAKEN, FINISHED = range(3)
 
 
 class Result(NamedTuple):
@@ -130,9 +145,11 @@ class Result(NamedTuple):
         the end of each link and sender, shape (L + S,).
     link_flits
         Flits over each link, shape (L,).
+    handed
+        When each flit was handed over, shape (F,) or longer; or (0,), and it is not written.
     trace
-        When each flit was handed over, delivered into the entrance of its core, taken and
-        finished, shape (F, 4) or longer; or (0, 4), and none is written.
+        When each destination's copy was delivered into the entrance of its core, taken and
+        finished, shape (D, 3) or longer; or (0, 3), and it is not written.
     """
 
     summary: Ints
@@ -143,15 +160,24 @@ class Result(NamedTuple):
     core_peak: Ints
     buffer_peak: Ints
     link_flits: Ints
+    handed: Ints
     trace: Ints
 
 
-def new_result(mesh: Mesh, traced_flits: int = 0) -> Result:
-    """Zeros; with room for the times of ``traced_flits`` flits."""
+def new_result(mesh: Mesh, flits: int = 0, destinations: int = 0) -> Result:
+    """Zeros; with room for the times of so many flits and destinations."""
     senders, cores = np.zeros((2, mesh.n_senders), np.int64), np.zeros((3, mesh.n_cores), np.int64)
     return Result(np.zeros(R_ENTRIES, np.int64), senders[0], senders[1], cores[0], cores[1],
                   cores[2], np.zeros(mesh.n_links + mesh.n_senders, np.int64),
-                  np.zeros(mesh.n_links, np.int64), np.zeros((traced_flits, 4), np.int64))
+                  np.zeros(mesh.n_links, np.int64), np.zeros(flits, np.int64),
+                  np.zeros((destinations, 3), np.int64))
+
+
+def destination_rank(mesh: Mesh) -> Ints:
+    """Place of each core among the destinations of a flit: by x, y, number; shape (C,)."""
+    rank = np.empty(mesh.n_cores, np.int64)
+    rank[np.lexsort((mesh.core_y, mesh.core_x))] = np.arange(mesh.n_cores)
+    return rank
 
 
 def ticks_of(target: TargetSpec, event: str) -> int:
@@ -190,7 +216,7 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     chips = int(np.max(placement.chip, initial=0)) + 1
     columns, rows = chips * chip.mesh_width, chip.mesh_height
     core_x = np.asarray(placement.chip, np.int64) * chip.mesh_width + placement.x
-    core_y = np.asarray(placement.y, np.int64)
+    core_y = np.array(placement.y, np.int64)
     host_x = np.arange(chips, dtype=np.int64) * chip.mesh_width + timing.host_x
     sender_x = np.concatenate([core_x, host_x])
     sender_y = np.concatenate([core_y, np.full(chips, timing.host_y, np.int64)])
@@ -199,27 +225,38 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     links[ends[:, 0], ways] = np.arange(len(ends))
     ticks = np.array([max(1, ticks_of(target, hop)) for hop in HOPS], np.int64)
     energy = np.array([target.costs[hop][0] for hop in HOPS])
-    borders = np.arange(1, columns) % chip.mesh_width == 0
-    along = np.where(borders, ticks[2], ticks[0])
+    into_chip = np.arange(columns) % chip.mesh_width == 0
+    along = np.cumsum(np.where(into_chip, ticks[2], ticks[0])) - ticks[2]
     n_links, n_cores, n_senders = len(ends), len(core_x), len(sender_x)
 
     inputs = _inputs(ends, ways, rows * columns, sender_y * columns + sender_x)
     buffers = np.zeros((n_links + n_senders + n_cores, F_COLUMNS), np.int64)
-    for router, input_ in np.argwhere(inputs >= 0):
-        buffers[inputs[router, input_], [F_ROUTER, F_INPUT]] = router, input_
+    for at, input_ in np.argwhere(inputs >= 0):
+        buffers[inputs[at, input_], [F_ROUTER, F_INPUT]] = at, input_
     buffers[n_links + n_senders:, F_ROUTER] = core_y * columns + core_x
     buffers[:, F_SLOTS] = timing.router_buffer
     buffers[n_links + n_senders:, F_SLOTS] = timing.core_buffer
     buffers[1:, F_BASE] = np.cumsum(buffers[:-1, F_SLOTS])
 
-    ports = np.zeros((n_links + n_cores, P_COLUMNS), np.int64)
+    ports = np.zeros((n_links + n_cores, P_INPUTS - (-inputs.shape[1] // 64)), np.int64)
     ports[:, [P_FLIT, P_LAST]] = -1
     ports[:n_links, P_TICKS] = ticks[link_kind]
     ports[:n_links, P_ROUTER] = ends[:, 0]
     ports[n_links:, P_ROUTER] = core_y * columns + core_x
     return Mesh(n_links, n_cores, n_senders, inputs.shape[1], columns, buffers, ports, inputs,
-                links, link_kind, energy[link_kind], core_x, core_y, sender_x, sender_y,
-                np.concatenate([np.zeros(1, np.int64), np.cumsum(along)]), int(ticks[1]))
+                links, _route(links, columns, core_x, core_y), link_kind, energy[link_kind],
+                core_x, core_y, sender_x, sender_y,
+                along[core_x], ticks[1] * core_y, along[sender_x], ticks[1] * sender_y)
+
+
+def _route(links: Ints, columns: int, core_x: Ints, core_y: Ints) -> SmallInts:
+    """Along x, then along y, then the exit to the core."""
+    y, x = np.divmod(np.arange(len(links)), columns)
+    east = core_x[:, None] - x
+    north = core_y[:, None] - y
+    exits = int(links.max(initial=-1)) + 1 + np.arange(len(core_x))[:, None]
+    ports = np.select([east > 0, east < 0, north > 0, north < 0], list(links.T), exits)
+    return np.asarray(ports, np.int32)
 
 
 def _links(columns: int, rows: int, mesh_width: int) -> tuple[Ints, Ints, Ints]:

@@ -1,9 +1,10 @@
 """Every flit of a step over the mesh, by the rules of docs/timing.md (Numba, event-driven).
 
 Only ticks in which something happens are visited. Each link, sender and core has at most one
-event ahead, so the queue of events is a fixed table: lists by time, in slots of 64^level ticks
-(a hierarchical timing wheel), with a bit for each slot that is not empty. A last event, WAKE,
-stands for all ports that have to decide again in the next tick.
+event ahead, so the queue of events is a fixed table, a hierarchical timing wheel: level 0 has a
+list of events for each of the next 1024 ticks, each level above has 64 lists of longer spans, whose
+events move down when time gets there. A last event, "wake", stands for all ports that have to
+decide again in the next tick.
 
 Within a tick the order of the lists does not matter: a buffer has one port or sender before it and
 one head, and slots freed in a tick are given back at its end (rule N2).
@@ -11,7 +12,7 @@ one head, and slots freed in a tick are given back at its end (rule N2).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, types
@@ -27,11 +28,13 @@ from neurocompile_backends.chip.timing.layout import (
     F_ROUTER,
     F_SLOTS,
     F_USED,
+    F_WANTS,
     FINISHED,
-    HANDED,
     NOTHING,
     P_COUNT,
+    P_END,
     P_FLIT,
+    P_INPUTS,
     P_LAST,
     P_NEXT,
     P_NOW,
@@ -59,8 +62,16 @@ S_NEXT, S_READY, S_STILL, S_COLUMNS = range(4)
 # take in this tick, ticks it worked, and since when without a pause, on which flit first.
 C_UNTIL, C_AHEAD, C_NOW, C_BUSY, C_SINCE, C_FIRST, C_COLUMNS = range(7)
 
-LEVELS = 11
-"""Of the queue: 11 times 6 bits are more than a time has."""
+# Rows of ``State.lists``: ports that decide in this tick and in the next, buffers whose head left
+# in this tick, cores that may take a flit, buffers with a new head.
+DECIDING, LATER, EMPTIED, TAKING, FRESH = range(5)
+
+# The queue, one array: for each level a bit a slot that is not empty; for level 0 a bit a word of
+# such bits; the first event of each slot; then next event and time of each event.
+NEAR, LEVELS = 1024, 10
+Q_WORDS, Q_HEADS = 16, 32
+Q_FAR = Q_HEADS + NEAR - 64
+Q_EVENTS = Q_FAR + 64 * LEVELS
 
 
 class State(NamedTuple):
@@ -71,112 +82,106 @@ class State(NamedTuple):
     senders: Ints
     cores: Ints
     slots: SmallInts
-    wanted: Ints
     handed: Ints
     due: Ints
-    heads: Ints
-    bits: Ints
-    following: Ints
-    when: Ints
+    queue: Ints
     lists: Ints
 
 
-def new_state(mesh: Mesh, n_flits: int) -> State:
-    """Room for steps of up to ``n_flits`` flits."""
+def new_state(mesh: Mesh, flits: int, destinations: int) -> State:
+    """Room for steps of up to so many flits and destinations."""
     events = mesh.n_links + mesh.n_senders + mesh.n_cores + 1
-    words = -(-mesh.n_inputs // 64)
     return State(
         np.zeros_like(mesh.buffers), np.zeros_like(mesh.ports),
         np.zeros((mesh.n_senders, S_COLUMNS), np.int64),
         np.zeros((mesh.n_cores, C_COLUMNS), np.int64),
-        np.zeros(int(mesh.buffers[:, F_SLOTS].sum()), np.int32),
-        np.zeros((len(mesh.ports), words), np.int64),
-        np.zeros(n_flits, np.int64), np.zeros(n_flits, np.int64),
-        np.zeros(LEVELS * 64, np.int64), np.zeros(LEVELS, np.int64),
-        np.zeros(events, np.int64), np.zeros(events, np.int64), np.zeros((4, events), np.int64))
+        np.zeros((int(mesh.buffers[:, F_SLOTS].sum()), 2), np.int32),
+        np.zeros(flits, np.int64), np.zeros(destinations, np.int64),
+        np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((5, events), np.int64))
 
 
-@intrinsic
-def _lowest(typing_context, bits):  # noqa: ARG001
-    """Place of the lowest bit set in a 64-bit integer."""
+def _trailing_zeros(typing_context, bits):  # noqa: ARG001
     def generate(context, builder, signature, args):  # noqa: ARG001
         return builder.cttz(args[0], context.get_constant(types.boolean, False))
     return types.int64(types.int64), generate
 
 
-@intrinsic
-def _leading(typing_context, bits):  # noqa: ARG001
-    """Zeros above the highest bit set in a 64-bit integer."""
+def _leading_zeros(typing_context, bits):  # noqa: ARG001
     def generate(context, builder, signature, args):  # noqa: ARG001
         return builder.ctlz(args[0], context.get_constant(types.boolean, False))
     return types.int64(types.int64), generate
 
 
+# Of a 64-bit integer that is not 0: place of its lowest bit set, zeros above the highest. A typed
+# name, as what a type checker sees of the decorated functions is their own two arguments.
+_lowest: Any = intrinsic(_trailing_zeros)
+_leading: Any = intrinsic(_leading_zeros)
+
+
 @njit(cache=True)
-def _schedule(event, at, now, heads, bits, following, when):
-    """An event at a time that is not before ``now``: the level is where the two first differ."""
+def _schedule(event, at, now, queue):
+    """An event at a time that is not before ``now``: its level is where the two first differ."""
     differ = at ^ now
-    level = np.int64(0)
-    if differ >= 64:
-        level = (63 - _leading(differ)) // 6
-    slot = (at >> (6 * level)) & 63
-    place = level * 64 + slot
-    following[event] = heads[place]
-    heads[place] = event
-    when[event] = at
-    bits[level] |= np.int64(1) << slot
+    if differ < NEAR:
+        slot = at & (NEAR - 1)
+        place = Q_HEADS + slot
+        queue[Q_WORDS + (slot >> 6)] |= np.int64(1) << (slot & 63)
+        queue[0] |= np.int64(1) << (slot >> 6)
+    else:
+        level = (59 - _leading(differ)) // 6
+        slot = (at >> (6 * level + 4)) & 63
+        place = Q_FAR + 64 * level + slot
+        queue[level] |= np.int64(1) << slot
+    queue[Q_EVENTS + 2 * event] = queue[place]
+    queue[Q_EVENTS + 2 * event + 1] = at
+    queue[place] = event
 
 
-@njit(cache=True)
-def _advance(now, heads, bits, following, when):
+@njit(cache=True, inline="always")
+def _advance(now, queue):
     """(time, first event) of the earliest list, which leaves the queue; (now, -1) without any."""
+    event = np.int64(-1)
     level = 0
     while level < LEVELS:
-        if bits[level] == 0:
+        if queue[level] == 0:
             level += 1
             continue
-        slot = _lowest(bits[level])
-        bits[level] &= bits[level] - 1
-        place = level * 64 + slot
-        event = heads[place]
-        heads[place] = -1
+        slot = _lowest(queue[level])
         if level == 0:
-            return ((now >> 6) << 6) | slot, event
+            word = Q_WORDS + slot
+            slot = slot * 64 + _lowest(queue[word])
+            queue[word] &= queue[word] - 1
+            if queue[word] == 0:
+                queue[0] &= queue[0] - 1
+            event = queue[Q_HEADS + slot]
+            queue[Q_HEADS + slot] = -1
+            now = (now & -NEAR) | slot
+            break
         # Nothing is earlier than this slot: time is its start, and its events go to lower levels.
-        above = 6 * (level + 1)
-        now = (slot << (6 * level)) | ((now >> above) << above if above < 63 else 0)
-        while event >= 0:
-            after = following[event]
-            _schedule(event, when[event], now, heads, bits, following, when)
-            event = after
+        queue[level] &= queue[level] - 1
+        above = 6 * level + 10
+        now = (slot << (above - 6)) | ((now >> above) << above if above < 63 else 0)
+        place = Q_FAR + 64 * level + slot
+        far = queue[place]
+        queue[place] = -1
+        while far >= 0:
+            after = queue[Q_EVENTS + 2 * far]
+            _schedule(far, queue[Q_EVENTS + 2 * far + 1], now, queue)
+            far = after
         level = 0
-    return now, np.int64(-1)
+    return now, event
 
 
 @njit(cache=True)
-def _port(router, core, columns, n_links, links, core_x, core_y):
-    """Rule N3: the port of a router that a flit for a core wants."""
-    x, y = router % columns, router // columns
-    to_x, to_y = core_x[core], core_y[core]
-    if to_x > x:
-        return links[router, 0]
-    if to_x < x:
-        return links[router, 1]
-    if to_y > y:
-        return links[router, 2]
-    if to_y < y:
-        return links[router, 3]
-    return n_links + core
-
-
-@njit(cache=True)
-def _enter(buffer, flit, buffers, slots):
-    """A flit into a buffer; how many are in it then. The slot is taken already."""
+def _enter(buffer, low, high, buffers, slots):
+    """A flit for destinations ``low`` to ``high`` - 1 into a buffer; how many are in it then. The
+    slot is promised already."""
     held = buffers[buffer, F_HELD]
     place = buffers[buffer, F_HEAD] + held
     if place >= buffers[buffer, F_SLOTS]:
         place -= buffers[buffer, F_SLOTS]
-    slots[buffers[buffer, F_BASE] + place] = flit
+    slots[buffers[buffer, F_BASE] + place, 0] = low
+    slots[buffers[buffer, F_BASE] + place, 1] = high
     held += 1
     buffers[buffer, F_HELD] = held
     if held > buffers[buffer, F_PEAK]:
@@ -194,29 +199,46 @@ def _leave(buffer, buffers):
 
 
 @njit(cache=True)
-def _want(port, input_, ports, wanted):
-    """The head of an input wants a port."""
-    wanted[port, input_ >> 6] |= np.int64(1) << (input_ & 63)
-    ports[port, P_WANTED] += 1
-
-
-@njit(cache=True)
-def _choose(port, ports, wanted):
-    """Round robin: the first input after the one taken last whose head wants the port."""
+def _choose(port, ports):
+    """Round robin: the first input after the one taken last whose head wants the port, else -1."""
     start = ports[port, P_LAST] + 1
-    words = wanted.shape[1]
-    word = start >> 6
-    if word < words:
-        bits = wanted[port, word] & (np.int64(-1) << (start & 63))
+    words = ports.shape[1] - P_INPUTS
+    begin = start >> 6 if start < 64 * words else 0
+    # The word of the start is looked at twice: from the start on, and at the end as a whole.
+    for i in range(words + 1):
+        word = begin + i if begin + i < words else begin + i - words
+        bits = ports[port, P_INPUTS + word]
+        if i == 0:
+            bits &= np.int64(-1) << (start & 63)
         if bits != 0:
             return word * 64 + _lowest(bits)
-        for w in range(word + 1, words):
-            if wanted[port, w] != 0:
-                return w * 64 + _lowest(wanted[port, w])
-    for w in range(words):
-        if wanted[port, w] != 0:
-            return w * 64 + _lowest(wanted[port, w])
     return np.int64(-1)
+
+
+# Numba's own inlining: LLVM would leave the call, with counts of references of every array.
+@njit(cache=True, inline="always")
+def _announce(buffer, column, row, count, buffers, slots, ports, dest, route, lists):
+    """A new head: what it wants, and the ports that are idle into a list; the list's new length.
+
+    ``column`` is P_NOW or P_NEXT, where a port says that it is in the list.
+    """
+    place = buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]
+    router, input_ = buffers[buffer, F_ROUTER], buffers[buffer, F_INPUT]
+    wants, before = 0, np.int64(-1)
+    for d in range(slots[place, 0], slots[place, 1]):
+        port = np.int64(route[dest[d], router])
+        if port == before:
+            continue
+        before = port
+        wants += 1
+        ports[port, P_INPUTS + (input_ >> 6)] |= np.int64(1) << (input_ & 63)
+        ports[port, P_WANTED] += 1
+        if ports[port, P_FLIT] < 0 and not ports[port, column]:
+            ports[port, column] = 1
+            lists[row, count] = port
+            count += 1
+    buffers[buffer, F_WANTS] = wants
+    return count
 
 
 @njit(cache=True, nogil=True)
@@ -227,24 +249,20 @@ def simulate(mesh, step, out, state):
     it is not checked.
     """
     n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
-    columns, links, inputs = mesh.columns, mesh.links, mesh.inputs
-    core_x, core_y = mesh.core_x, mesh.core_y
-    column_ticks, row_ticks = mesh.column_ticks, mesh.row_ticks
+    inputs, route = mesh.inputs, mesh.route
+    core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
     first, gap, dest, work, tail = step.first, step.gap, step.dest, step.work, step.tail
-    done, trace = out.done, out.trace
-    traced = len(trace) > 0
+    fan, done, trace = step.fan, out.done, out.trace
+    timed, traced = len(out.handed) > 0, len(trace) > 0
     buffers, ports, senders, cores = state.buffers, state.ports, state.senders, state.cores
-    slots, wanted, handed, due = state.slots, state.wanted, state.handed, state.due
-    heads, bits, following, when = state.heads, state.bits, state.following, state.when
-    deciding, later, emptied, taking = (state.lists[0], state.lists[1], state.lists[2],
-                                        state.lists[3])
+    slots, handed, due = state.slots, state.handed, state.due
+    queue, lists = state.queue, state.lists
 
     buffers[:] = mesh.buffers
     ports[:] = mesh.ports
     cores[:] = 0
-    wanted[:] = 0
-    heads[:] = -1
-    bits[:] = 0
+    queue[:Q_HEADS] = 0
+    queue[Q_HEADS:Q_EVENTS] = -1
     lag = np.int64(0)
     now = np.int64(0)
     n_later = 0
@@ -257,60 +275,49 @@ def simulate(mesh, step, out, state):
             done[s] = tail[s]
             continue
         senders[s, S_READY] = gap[first[s]]
-        _schedule(n_links + s, gap[first[s]], now, heads, bits, following, when)
+        _schedule(n_links + s, gap[first[s]], now, queue)
 
     while True:
-        now, event = _advance(now, heads, bits, following, when)
+        now, event = _advance(now, queue)
         if event < 0:
             break
-        n_deciding, n_emptied, n_taking = 0, 0, 0
+        n_deciding, n_emptied, n_taking, n_fresh = 0, 0, 0, 0
 
         # 1 arrivals, 2 senders; cores that become idle and ports that decide again are listed.
         while event >= 0:
-            after = following[event]
+            after = queue[Q_EVENTS + 2 * event]
             if event < n_links:
-                flit = ports[event, P_FLIT]
+                low = ports[event, P_FLIT]
                 ports[event, P_FLIT] = -1
                 if ports[event, P_WANTED] and not ports[event, P_NOW]:
                     ports[event, P_NOW] = 1
-                    deciding[n_deciding] = event
+                    lists[DECIDING, n_deciding] = event
                     n_deciding += 1
-                if _enter(event, flit, buffers, slots) == 1:
-                    port = _port(buffers[event, F_ROUTER], dest[flit], columns, n_links, links,
-                                 core_x, core_y)
-                    _want(port, buffers[event, F_INPUT], ports, wanted)
-                    if not ports[port, P_NOW]:
-                        ports[port, P_NOW] = 1
-                        deciding[n_deciding] = port
-                        n_deciding += 1
+                if _enter(event, low, ports[event, P_END], buffers, slots) == 1:
+                    lists[FRESH, n_fresh] = event
+                    n_fresh += 1
             elif event < first_core:
                 s = event - n_links
                 flit, end = senders[s, S_NEXT], first[s + 1]
                 ready = senders[s, S_READY]
-                router = buffers[event, F_ROUTER]
                 while buffers[event, F_USED] < buffers[event, F_SLOTS]:
                     senders[s, S_STILL] += now - ready
                     handed[flit] = now
-                    core = dest[flit]
-                    due[flit] = (now - senders[s, S_STILL]
-                                 + abs(column_ticks[core_x[core]]
-                                       - column_ticks[router % columns])
-                                 + row_ticks * abs(core_y[core] - router // columns))
+                    for d in range(fan[flit], fan[flit + 1]):
+                        due[d] = (now - senders[s, S_STILL]
+                                  + abs(core_ticks_x[dest[d]] - mesh.sender_ticks_x[s])
+                                  + abs(core_ticks_y[dest[d]] - mesh.sender_ticks_y[s]))
                     buffers[event, F_USED] += 1
-                    if _enter(event, flit, buffers, slots) == 1:
-                        port = _port(router, core, columns, n_links, links, core_x, core_y)
-                        _want(port, buffers[event, F_INPUT], ports, wanted)
-                        if not ports[port, P_NOW]:
-                            ports[port, P_NOW] = 1
-                            deciding[n_deciding] = port
-                            n_deciding += 1
+                    if _enter(event, fan[flit], fan[flit + 1], buffers, slots) == 1:
+                        lists[FRESH, n_fresh] = event
+                        n_fresh += 1
                     flit += 1
                     if flit == end:
                         done[s] = now + tail[s]
                         break
                     ready = now + gap[flit]
                     if ready > now:
-                        _schedule(event, ready, now, heads, bits, following, when)
+                        _schedule(event, ready, now, queue)
                         break
                 senders[s, S_NEXT] = flit
                 senders[s, S_READY] = ready
@@ -319,121 +326,130 @@ def simulate(mesh, step, out, state):
                 cores[core, C_AHEAD] = 0
                 if not cores[core, C_NOW]:
                     cores[core, C_NOW] = 1
-                    taking[n_taking] = core
+                    lists[TAKING, n_taking] = core
                     n_taking += 1
             else:
                 for i in range(n_later):
-                    port = later[i]
+                    port = lists[LATER, i]
                     ports[port, P_NEXT] = 0
                     if not ports[port, P_NOW]:
                         ports[port, P_NOW] = 1
-                        deciding[n_deciding] = port
+                        lists[DECIDING, n_deciding] = port
                         n_deciding += 1
                 n_later = 0
             event = after
 
+        for i in range(n_fresh):
+            n_deciding = _announce(lists[FRESH, i], P_NOW, DECIDING, n_deciding, buffers, slots,
+                                   ports, dest, route, lists)
+
         # 3 ports.
         for i in range(n_deciding):
-            port = deciding[i]
+            port = lists[DECIDING, i]
             ports[port, P_NOW] = 0
             to = port if port < n_links else port + n_senders
             if ports[port, P_FLIT] >= 0 or buffers[to, F_USED] == buffers[to, F_SLOTS]:
                 continue
-            input_ = _choose(port, ports, wanted)
+            input_ = _choose(port, ports)
             if input_ < 0:
                 continue
             buffer = inputs[ports[port, P_ROUTER], input_]
-            flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
-            wanted[port, input_ >> 6] ^= np.int64(1) << (input_ & 63)
+            place = buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]
+            low, high = np.int64(slots[place, 0]), np.int64(slots[place, 1])
+            buffers[buffer, F_WANTS] -= 1
+            if buffers[buffer, F_WANTS] == 0:
+                lists[EMPTIED, n_emptied] = buffer
+                n_emptied += 1
+            if high - low > 1:
+                # The copy is for the destinations on this side, which are in one piece.
+                router = ports[port, P_ROUTER]
+                while route[dest[low], router] != port:
+                    low += 1
+                while route[dest[high - 1], router] != port:
+                    high -= 1
+            ports[port, P_INPUTS + (input_ >> 6)] ^= np.int64(1) << (input_ & 63)
             ports[port, P_WANTED] -= 1
             ports[port, P_LAST] = input_
             ports[port, P_COUNT] += 1
             buffers[to, F_USED] += 1
-            emptied[n_emptied] = buffer
-            n_emptied += 1
             if port < n_links:
-                ports[port, P_FLIT] = flit
-                _schedule(port, now + ports[port, P_TICKS], now, heads, bits, following, when)
+                ports[port, P_FLIT] = low
+                ports[port, P_END] = high
+                _schedule(port, now + ports[port, P_TICKS], now, queue)
                 continue
-            _enter(to, flit, buffers, slots)
+            _enter(to, low, high, buffers, slots)
             core = port - n_links
-            lag = max(lag, now - due[flit])
+            lag = max(lag, now - due[low])
             if traced:
-                trace[flit, DELIVERED] = now
+                trace[low, DELIVERED] = now
             if ports[port, P_WANTED] and not ports[port, P_NEXT]:
                 ports[port, P_NEXT] = 1
-                later[n_later] = port
+                lists[LATER, n_later] = port
                 n_later += 1
             if cores[core, C_UNTIL] <= now:
                 if not cores[core, C_NOW]:
                     cores[core, C_NOW] = 1
-                    taking[n_taking] = core
+                    lists[TAKING, n_taking] = core
                     n_taking += 1
             elif not cores[core, C_AHEAD]:
                 cores[core, C_AHEAD] = 1
-                _schedule(first_core + core, cores[core, C_UNTIL], now, heads, bits, following,
-                          when)
+                _schedule(first_core + core, cores[core, C_UNTIL], now, queue)
 
         # 4 cores.
         for i in range(n_taking):
-            core = taking[i]
+            core = lists[TAKING, i]
             cores[core, C_NOW] = 0
             buffer = first_core + core
             if buffers[buffer, F_HELD] == 0:
                 continue
-            flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
+            d = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD], 0]
             _leave(buffer, buffers)
-            ticks = max(work[flit], 1)
+            ticks = max(work[d], 1)
             if cores[core, C_UNTIL] < now or cores[core, C_UNTIL] == 0:
                 cores[core, C_SINCE] = now
-                cores[core, C_FIRST] = flit
+                cores[core, C_FIRST] = d
             cores[core, C_UNTIL] = now + ticks
             cores[core, C_BUSY] += ticks
             if traced:
-                trace[flit, HANDED] = handed[flit]
-                trace[flit, TAKEN] = now
-                trace[flit, FINISHED] = now + ticks
+                trace[d, TAKEN] = now
+                trace[d, FINISHED] = now + ticks
             if buffers[buffer, F_HELD]:
                 cores[core, C_AHEAD] = 1
-                _schedule(buffer, now + ticks, now, heads, bits, following, when)
+                _schedule(buffer, now + ticks, now, queue)
             port = n_links + core
             if ports[port, P_WANTED] and not ports[port, P_NEXT]:
                 ports[port, P_NEXT] = 1
-                later[n_later] = port
+                lists[LATER, n_later] = port
                 n_later += 1
 
         # Slots freed and heads uncovered in this tick count from the next.
         for i in range(n_emptied):
-            buffer = emptied[i]
+            buffer = lists[EMPTIED, i]
             _leave(buffer, buffers)
             if buffers[buffer, F_HELD]:
-                flit = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]]
-                port = _port(buffers[buffer, F_ROUTER], dest[flit], columns, n_links, links,
-                             core_x, core_y)
-                _want(port, buffers[buffer, F_INPUT], ports, wanted)
-                if ports[port, P_FLIT] < 0 and not ports[port, P_NEXT]:
-                    ports[port, P_NEXT] = 1
-                    later[n_later] = port
-                    n_later += 1
+                n_later = _announce(buffer, P_NEXT, LATER, n_later, buffers, slots, ports, dest,
+                                    route, lists)
             if buffer < n_links:
                 if (ports[buffer, P_WANTED] and ports[buffer, P_FLIT] < 0
                         and not ports[buffer, P_NEXT]):
                     ports[buffer, P_NEXT] = 1
-                    later[n_later] = buffer
+                    lists[LATER, n_later] = buffer
                     n_later += 1
             else:
                 s = buffer - n_links
                 if senders[s, S_NEXT] < first[s + 1] and senders[s, S_READY] <= now:
-                    _schedule(buffer, now + 1, now, heads, bits, following, when)
+                    _schedule(buffer, now + 1, now, queue)
         if n_later:
-            _schedule(wake, now + 1, now, heads, bits, following, when)
+            _schedule(wake, now + 1, now, queue)
 
+    if timed:
+        out.handed[:first[n_senders]] = handed[:first[n_senders]]
     return _report(mesh, step, out, state, lag)
 
 
 @njit(cache=True)
 def _report(mesh, step, out, state, lag):
-    """Copies what a step took to ``out``, with its critical path (rule N7); its ticks."""
+    """Copies what a step took to ``out``, with its critical path (docs/timing.md); its ticks."""
     n_links, n_cores, n_senders = mesh.n_links, mesh.n_cores, mesh.n_senders
     buffers, ports, cores = state.buffers, state.ports, state.cores
     out.stalled[:] = state.senders[:, S_STILL]
@@ -458,7 +474,8 @@ def _report(mesh, step, out, state, lag):
         summary[R_STALLED] = out.stalled[unit]
         summary[R_SENDING] = ticks - out.stalled[unit]
     else:
-        flit = cores[unit, C_FIRST]
+        flits = step.first[n_senders]
+        flit = np.searchsorted(step.fan[:flits + 1], cores[unit, C_FIRST], side="right") - 1
         sender = np.searchsorted(step.first, flit, side="right") - 1
         at = state.handed[flit]
         for k in range(step.first[sender], flit + 1):
