@@ -9,6 +9,7 @@ are those of the target file.
 from __future__ import annotations
 
 import argparse
+import itertools
 import resource
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ def network(side: int) -> Network:
     shapes = [(c, side, side) for c in CHANNELS]
     populations = [Population("input", shapes[0], Source(CHANNELS[0] * side * side))]
     projections = []
-    for i, (before, after) in enumerate(zip(shapes, shapes[1:], strict=False)):
+    for i, (before, after) in enumerate(itertools.pairwise(shapes)):
         name, n = f"layer{i + 1}", int(np.prod(after))
         groups = before[0] // 4
         weight = rng.normal(0.05, 0.25, (after[0], before[0] // groups, KERNEL, KERNEL))

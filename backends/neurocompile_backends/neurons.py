@@ -121,18 +121,23 @@ def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any,
 
 
 @njit(cache=True)
+def mixed(number: Any, sent: Any) -> Any:
+    """What one neuron adds to a fingerprint: the finalizer of SplitMix64 (Steele, Lea and Flood
+    2014) over its number and what it sends."""
+    x = np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
+    x += np.uint64(np.int64(sent)) * np.uint64(0xD1B54A32D192ED03)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@njit(cache=True)
 def fingerprint(first: Any, sent: Any, element: Any) -> Any:
     """A sum over what neurons send that two runs share, but for one chance in 2**64, only if they
     send the same. ``element``: each neuron's number beyond ``first``; the order does not matter.
-
-    Each term is mixed by the finalizer of SplitMix64 (Steele, Lea and Flood 2014).
     """
     total = np.uint64(0)
     for i in range(len(sent)):
         if sent[i] != 0:
-            x = np.uint64(first + element[i]) * np.uint64(0x9E3779B97F4A7C15)
-            x += np.uint64(np.int64(sent[i])) * np.uint64(0xD1B54A32D192ED03)
-            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            total += x ^ (x >> np.uint64(31))
+            total += mixed(first + element[i], sent[i])
     return total

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from neurocompile_backends.chip.prefetch import prefetch
 from neurocompile_backends.chip.timing.estimate import estimate
 from neurocompile_backends.chip.timing.layout import R_REASON, R_TICKS, R_UNIT
 from neurocompile_backends.chip.timing.network import simulate
-from neurocompile_backends.neurons import fingerprint, update, update_narrow
+from neurocompile_backends.neurons import mixed, update, update_narrow
 
 # Columns of the section table.
 (S_CORE, S_FIRST, S_COUNT, S_POPULATION, S_START, S_ANALOG, S_RESET, S_GE, S_MAX, S_FILTER, S_LEAK,
@@ -25,14 +26,16 @@ from neurocompile_backends.neurons import fingerprint, update, update_narrow
 # all populations before it. S_SREC to S_VREC: where the values of its population start among what
 # is recorded, plus 1; 0 if none is.
 
-# Columns of the format table. A convolution has the second row too.
-(F_ENCODING, F_FIRST, F_COUNT, F_SHIFT, F_DELAYED,
- F_WEIGHT, F_ROWS, F_GROUP, F_CIN, F_H, F_W, F_OH, F_OW, F_KH, F_KW, F_SY, F_SX, F_PY, F_PX, F_DY,
- F_DX, F_GROUPS, F_LATE, F_LATES, F_COLUMNS) = range(25)
-DENSE, SPARSE, CONV = 0, 1, 2  # neurocompile.ir.program.ENCODINGS
+# Columns of the table of convolutions, a row each.
+(F_FIRST, F_WEIGHT, F_ROWS, F_GROUP, F_CIN, F_H, F_W, F_OH, F_OW, F_KH, F_KW, F_SY, F_SX, F_PY,
+ F_PX, F_DY, F_DX, F_GROUPS, F_LATE, F_LATES, F_COLUMNS) = range(21)
 
-# Columns of the axon table.
-A_FORMAT, A_SYNAPSES, A_ADDRESS, A_DELAY, A_WORK, A_CORE, A_COLUMNS = range(7)
+# Columns of the axon table, half a line of cache a row.
+A_KIND, A_SYNAPSES, A_ADDRESS, A_FIRST, A_SHIFT, A_CONV, A_WORK, A_CORE, A_COLUMNS = range(9)
+# A_ADDRESS: its first synapse, or the element of the input for a convolution. A_FIRST: the first
+# neuron its synapses count from; the delay of a convolution's axon. A_CONV: its convolution.
+DENSE, SPARSE, CONV, DENSE_LATE, SPARSE_LATE = range(5)
+# A_KIND: as neurocompile.ir.program.ENCODINGS, and those with delays of synapses apart.
 
 # Events of a step, in the order of neurocompile.ir.target.EVENTS.
 (E_EAST_WEST, E_NORTH_SOUTH, E_CHIP, E_AXON_IN, E_AXON_OUT, E_DENSE, E_SPARSE, E_CONV, E_ACCESS,
@@ -50,45 +53,36 @@ def _mark_active(ring: Any, u: Any, v: Any, bias: Any, active: Any) -> Any:
 
 
 @njit(cache=True)
-def _add_row(ring: Any, weights: Any, factor: Any) -> None:
+def _add_row(ring: Any, synapse: Any, factor: Any) -> None:
     for i in range(len(ring)):
-        ring[i] += np.int32(np.int32(weights[i]) * factor)
+        ring[i] += np.int32((synapse[i] >> 16) * factor)
 
 
 @njit(cache=True)
-def _deliver(axon: Any, payload: Any, t: Any, n: Any, slots: Any, formats: Any, ring: Any,
-             weight: Any, local: Any, late: Any, rows: Any, conv_late: Any, groups: Any,
-             conv_x: Any) -> None:
-    """What the core of an input axon does with a spike of step t."""
-    f = formats[axon[A_FORMAT]]
-    factor = np.int32(payload << f[F_SHIFT])
-    encoding = f[F_ENCODING]
-    if encoding == CONV:
-        _deliver_conv(f, axon, factor, t, n, slots, ring, weight, rows, conv_late, groups, conv_x)
-        return
-    count, at, first = axon[A_SYNAPSES], axon[A_ADDRESS], f[F_FIRST]
-    if f[F_DELAYED]:
-        for i in range(count):
-            to = np.uint64(i) if encoding == DENSE else np.uint64(local[at + i])
-            slot = (t + 1 + np.int64(late[at + i])) % slots
-            ring[np.uint64(slot * n + first) + to] += np.int32(weight[at + i]) * factor
-        return
-    base = (t + 1) % slots * n + first
-    if encoding == DENSE:
-        _add_row(ring[base:base + count], weight[at:at + count], factor)
-        return
-    # Unsigned indices spare Numba's check for negative ones.
-    start, begin = np.uint64(base), np.uint64(at)
-    for i in range(np.uint64(count)):
-        ring[start + np.uint64(local[begin + i])] += np.int32(weight[begin + i]) * factor
+def _add_list(ring: Any, synapse: Any, first: Any, begin: Any, end: Any, factor: Any) -> None:
+    """Unsigned indices spare Numba's check for negative ones."""
+    for i in range(begin, end):
+        x = synapse[i]
+        ring[first + np.uint64(x & 0xFFFF)] += np.int32((x >> 16) * factor)
 
 
 @njit(cache=True)
-def _deliver_conv(f: Any, axon: Any, factor: Any, t: Any, n: Any, slots: Any, ring: Any,
-                  weight: Any, rows: Any, conv_late: Any, groups: Any, conv_x: Any) -> None:
+def _add_late(ring: Any, synapse: Any, late: Any, axon: Any, dense: Any, factor: Any, t: Any,
+              n: Any, slots: Any) -> None:
+    at, first = np.int64(axon[A_ADDRESS]), np.int64(axon[A_FIRST])
+    for i in range(axon[A_SYNAPSES]):
+        x = synapse[at + i]
+        to = np.int64(i) if dense else np.int64(x & 0xFFFF)
+        slot = (t + 1 + np.int64(late[at + i])) % slots
+        ring[slot * n + first + to] += np.int32((x >> 16) * factor)
+
+
+@njit(cache=True)
+def _add_conv(f: Any, element: Any, delay: Any, factor: Any, t: Any, n: Any, slots: Any,
+              ring: Any, synapse: Any, rows: Any, conv_late: Any, groups: Any,
+              conv_x: Any) -> None:
     """The output neurons of this core that see an input element, and the weight of each."""
-    element = axon[A_ADDRESS]
-    height, width, out_h, out_w = f[F_H], f[F_W], f[F_OH], f[F_OW]
+    height, width, out_h = f[F_H], f[F_W], f[F_OH]
     k_h, k_w, s_y, s_x = f[F_KH], f[F_KW], f[F_SY], f[F_SX]
     d_y, d_x = f[F_DY], f[F_DX]
     per_group = f[F_CIN] // f[F_GROUPS]
@@ -99,8 +93,8 @@ def _deliver_conv(f: Any, axon: Any, factor: Any, t: Any, n: Any, slots: Any, ri
     top = max(0, -(((k_h - 1) * d_y - y) // s_y))
     bottom = min(out_h - 1, y // s_y)
     left = max(0, -(((k_w - 1) * d_x - x) // s_x))
-    right = min(out_w - 1, x // s_x)
-    base = (t + 1 + axon[A_DELAY] + f[F_LATE]) % slots * n + f[F_FIRST]
+    right = min(f[F_OW] - 1, x // s_x)
+    base = (t + 1 + delay + f[F_LATE]) % slots * n + f[F_FIRST]
     for channel in range(groups[f[F_GROUP] + group], groups[f[F_GROUP] + group + 1]):
         kernel = f[F_WEIGHT] + (channel * per_group + ci) * k_h * k_w
         for oy in range(top, bottom + 1):
@@ -111,9 +105,8 @@ def _deliver_conv(f: Any, axon: Any, factor: Any, t: Any, n: Any, slots: Any, ri
             first, stop = rows[row], rows[row + 1]
             if first == stop:
                 continue
-            # Elements ascend by at least 1, so this is not past the first at ``left``.
-            i = first + max(0, left - conv_x[f[F_FIRST] + first])
-            i = min(i, stop)
+            # Elements ascend by at least 1, so this is not before the first at ``left``.
+            i = min(first + max(0, left - conv_x[f[F_FIRST] + first]), stop)
             while i > first and conv_x[f[F_FIRST] + i - 1] >= left:
                 i -= 1
             line = kernel + (tap_y // d_y) * k_w
@@ -125,9 +118,9 @@ def _deliver_conv(f: Any, axon: Any, factor: Any, t: Any, n: Any, slots: Any, ri
                 if tap_x % d_x == 0:
                     into = base + i
                     if f[F_LATES] >= 0:
-                        delay = axon[A_DELAY] + conv_late[f[F_LATES] + i]
-                        into = (t + 1 + delay) % slots * n + f[F_FIRST] + i
-                    ring[into] += np.int32(weight[line + tap_x // d_x]) * factor
+                        into = ((t + 1 + delay + conv_late[f[F_LATES] + i]) % slots * n
+                                + f[F_FIRST] + i)
+                    ring[into] += np.int32((synapse[line + tap_x // d_x] >> 16) * factor)
                 i += 1
 
 
@@ -142,16 +135,18 @@ class Tables(NamedTuple):
 
     machine
         fold, u limit, v limit, input shift.
-    sections, formats, axons
+    sections, convs, axons
         A row each (``S_...``, ``F_...``, ``A_...``); ``core_sections[c]`` is where core c's begin.
     keep_u, keep_v, threshold, bias, initial, element
         A value a neuron; ``element`` is its index in its population.
-    out_first, out_axon
-        Output axons of neuron i: input axons ``out_axon[out_first[i]:out_first[i + 1]]``.
-    host_first, host_axon
+    out_first, out_axon, out_flit
+        Output axons of neuron i: input axons ``out_axon[out_first[i]:out_first[i + 1]]``. One
+        travels in a flit of its own if its ``out_flit`` is 1, else in that of the one before
+        (multicast).
+    host_first, host_axon, host_flit
         The same for the elements of all inputs.
-    weight, local, late
-        Synapses: weight, neuron within its section (sparse), delay (where there are any).
+    synapse, late
+        Synapses: weight << 16 | neuron from ``A_FIRST`` on; delay, where there are any.
     conv_rows
         For each (channel here, output row): the first neuron of the section in it.
     conv_groups
@@ -165,7 +160,7 @@ class Tables(NamedTuple):
     machine: Any
     sections: Any
     core_sections: Any
-    formats: Any
+    convs: Any
     axons: Any
     keep_u: Any
     keep_v: Any
@@ -175,10 +170,11 @@ class Tables(NamedTuple):
     element: Any
     out_first: Any
     out_axon: Any
+    out_flit: Any
     host_first: Any
     host_axon: Any
-    weight: Any
-    local: Any
+    host_flit: Any
+    synapse: Any
     late: Any
     conv_rows: Any
     conv_groups: Any
@@ -254,10 +250,8 @@ class Series(NamedTuple):
 
 @njit(cache=True)
 def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: Any) -> Any:
-    """All neurons of a core take their step; (how many were active, fingerprint of what is sent).
-    """
+    """All neurons of a core take their step; returns how many were active."""
     active = np.int64(0)
-    mark = np.uint64(0)
     slot = t % tables.slots * len(state.u)
     for row in range(tables.core_sections[core], tables.core_sections[core + 1]):
         s = tables.sections[row]
@@ -281,78 +275,156 @@ def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: A
                    state.bias[a:b])
         at = (t - recorded.start) * s[S_SIZE]
         element = tables.element[a:b]
-        if timed:
-            mark += fingerprint(s[S_BASE], sent, element)
         if s[S_SREC]:
             _record(recorded.s[s[S_SREC] - 1 + at:], sent, element)
         if s[S_UREC]:
             _record(recorded.u[s[S_UREC] - 1 + at:], u, element)
         if s[S_VREC]:
             _record(recorded.v[s[S_VREC] - 1 + at:], v, element)
-    return active, mark
+    return active
 
 
 @njit(cache=True)
-def _travel(axon: Any, payload: Any, t: Any, tables: Any, state: Any) -> None:
-    _deliver(tables.axons[axon], payload, t, len(state.u), tables.slots, tables.formats,
-             state.ring, tables.weight, tables.local, tables.late, tables.conv_rows,
-             tables.conv_late, tables.conv_groups, tables.conv_x)
+def _travel(axons: Any, a: Any, payload: Any, t: Any, n: Any, slots: Any, ring: Any, synapse: Any,
+            late: Any, convs: Any, rows: Any, conv_late: Any, groups: Any, conv_x: Any) -> None:
+    """What the core of an input axon does with a spike of step t."""
+    kind = axons[a, A_KIND]
+    factor = np.int32(payload << axons[a, A_SHIFT])
+    if kind <= SPARSE:
+        begin = np.uint64(axons[a, A_ADDRESS])
+        end = begin + np.uint64(axons[a, A_SYNAPSES])
+        first = np.uint64((t + 1) % slots * n + axons[a, A_FIRST])
+        if kind == SPARSE:
+            _add_list(ring, synapse, first, begin, end, factor)
+        else:
+            _add_row(ring[first:first + (end - begin)], synapse[begin:end], factor)
+    elif kind == CONV:
+        _add_conv(convs[axons[a, A_CONV]], np.int64(axons[a, A_ADDRESS]),
+                  np.int64(axons[a, A_FIRST]), factor, t, n, slots, ring, synapse, rows,
+                  conv_late, groups, conv_x)
+    else:
+        _add_late(ring, synapse, late, axons[a], kind == DENSE_LATE, factor, t, n, slots)
 
 
 @njit(cache=True)
-def _write_down(axon: Any, gap: Any, flit: Any, tables: Any, step: Any, events: Any,
-                totals: Any) -> None:
-    """One flit for the timing, and what it will cost where it arrives."""
-    a = tables.axons[axon]
-    core = a[A_CORE]
-    step.gap[flit] = gap
-    step.dest[flit] = core
-    step.work[flit] = a[A_WORK]
-    events[E_AXON_IN] += 1
-    events[E_DENSE + tables.formats[a[A_FORMAT], F_ENCODING]] += a[A_SYNAPSES]
-    totals.received[core] += 1
-    totals.synapses[core] += a[A_SYNAPSES]
+def _write_down(axons: Any, a: Any, at: Any, dest: Any, work: Any, events: Any, received: Any,
+                arrived: Any) -> None:
+    """One destination of a flit for the timing, and what it will cost there."""
+    core, kind, synapses = axons[a, A_CORE], axons[a, A_KIND], axons[a, A_SYNAPSES]
+    dest[at] = core
+    work[at] = axons[a, A_WORK]
+    events[E_DENSE + (kind if kind < DENSE_LATE else kind - DENSE_LATE)] += synapses
+    received[core] += 1
+    arrived[core] += synapses
 
 
 @njit(cache=True)
-def _send(t: Any, core: Any, flit: Any, tables: Any, state: Any, step: Any, ticks: Any,
+def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, ticks: Any,
           events: Any, totals: Any, timed: Any) -> Any:
-    """The spikes of a core, neuron by neuron; returns the number of the next flit.
+    """The spikes of a core, neuron by neuron. ``sent``: flits and destinations of the step so far;
+    returns the same after this core, and the fingerprint of what it sent.
 
-    Ticks: every neuron is accessed and each active one updated; a spike and each of its output
-    axons take theirs; what follows the last flit is the tail.
+    Ticks: every neuron is accessed and each active one updated; a spike and each of its flits
+    take theirs; what follows the last flit is the tail.
     """
+    # Taken out of their tuples, which Numba would hand over whole at each call.
+    axons, ring, synapse, late = tables.axons, state.ring, tables.synapse, tables.late
+    convs, rows, conv_late = tables.convs, tables.conv_rows, tables.conv_late
+    groups, conv_x, sections = tables.conv_groups, tables.conv_x, tables.sections
+    out_first, out_axon, out_flit = tables.out_first, tables.out_axon, tables.out_flit
+    element = tables.element
+    fired, active, n, slots = state.sent, state.active, len(state.u), tables.slots
+    step_gap, step_fan, step_dest, step_work = step.gap, step.fan, step.dest, step.work
+    received, arrived = totals.received, totals.synapses
+    flit, at = sent
+    before = flit
     gap = np.int64(0)
+    mark = np.uint64(0)
+    slot = (t + 1) % slots * n
     for row in range(tables.core_sections[core], tables.core_sections[core + 1]):
-        s = tables.sections[row]
+        s = sections[row]
         since = s[S_FIRST]
         stop = s[S_FIRST] + s[S_COUNT]
-        for i in range(since, stop):
-            payload = state.sent[i]
-            if payload == 0:
-                continue
-            first, last = tables.out_first[i], tables.out_first[i + 1]
+        # What the spikes ahead will read is fetched while this one is delivered: the axons of the
+        # second next, then the synapses of the next.
+        i = _next(fired, since, stop)
+        ahead = _next(fired, i + 1, stop)
+        _fetch_axons(axons, out_axon, out_first, ahead, stop)
+        while i < stop:
+            later = _next(fired, ahead + 1, stop)
+            _fetch_axons(axons, out_axon, out_first, later, stop)
+            _fetch_synapses(axons, synapse, out_axon, out_first, ahead, stop)
+            now, i, ahead = i, ahead, later
+            payload = fired[now]
+            mark += mixed(s[S_BASE] + element[now], payload)
+            first, last = out_first[now], out_first[now + 1]
             if s[S_ANALOG] and first == last:
                 continue
             if timed:
-                gap += _ticks(since, i + 1, state.active, ticks) + ticks[E_SPIKE]
-                since = i + 1
+                gap += _ticks(since, now + 1, active, ticks) + ticks[E_SPIKE]
+                since = now + 1
                 events[E_SPIKE] += 1
                 totals.spikes[core] += 1
             for o in range(first, last):
-                axon = tables.out_axon[o]
+                a = np.uint64(out_axon[o])
                 if timed:
-                    _write_down(axon, gap + ticks[E_AXON_OUT], flit, tables, step, events, totals)
-                    events[E_AXON_OUT] += 1
-                    totals.sent[core] += 1
-                    gap = np.int64(0)
-                    flit += 1
-                _travel(axon, payload, t, tables, state)
+                    if out_flit[o]:
+                        step_gap[flit] = gap + ticks[E_AXON_OUT]
+                        step_fan[flit] = at
+                        gap = np.int64(0)
+                        flit += 1
+                    _write_down(axons, a, at, step_dest, step_work, events, received, arrived)
+                    at += 1
+                if axons[a, A_KIND] != SPARSE:
+                    _travel(axons, a, payload, t, n, slots, ring, synapse, late, convs, rows,
+                            conv_late, groups, conv_x)
+                    continue
+                # The same for the commonest kind, without a call.
+                factor = np.int32(payload << axons[a, A_SHIFT])
+                begin = np.uint64(axons[a, A_ADDRESS])
+                end = begin + np.uint64(axons[a, A_SYNAPSES])
+                to = np.uint64(slot + axons[a, A_FIRST])
+                for j in range(begin, end):
+                    x = synapse[j]
+                    ring[to + np.uint64(x & 0xFFFF)] += np.int32((x >> 16) * factor)
         if timed:
-            gap += _ticks(since, stop, state.active, ticks)
+            gap += _ticks(since, stop, active, ticks)
     if timed:
         step.tail[core] = gap
-    return flit
+        events[E_AXON_OUT] += flit - before
+        totals.sent[core] += flit - before
+    return flit, at, mark
+
+
+@njit(cache=True)
+def _next(fired: Any, i: Any, stop: Any) -> Any:
+    """The next neuron that sends something, from ``i`` on, or at least ``stop``."""
+    while i + 16 <= stop:
+        some = np.int32(0)
+        for j in range(16):
+            some |= fired[i + j]
+        if some != 0:
+            break
+        i += 16
+    while i < stop and fired[i] == 0:
+        i += 1
+    return i
+
+
+@njit(cache=True)
+def _fetch_axons(axons: Any, out_axon: Any, out_first: Any, i: Any, stop: Any) -> None:
+    if i < stop:
+        for o in range(out_first[i], out_first[i + 1]):
+            prefetch(axons, np.uint64(out_axon[o]) * np.uint64(A_COLUMNS))
+
+
+@njit(cache=True)
+def _fetch_synapses(axons: Any, synapse: Any, out_axon: Any, out_first: Any, i: Any,
+                    stop: Any) -> None:
+    """Addresses of a convolution's axons are no synapses: fetching the wrong line does no harm."""
+    if i < stop:
+        for o in range(out_first[i], out_first[i + 1]):
+            prefetch(synapse, np.uint64(axons[np.uint64(out_axon[o]), A_ADDRESS]))
 
 
 @njit(cache=True)
@@ -364,11 +436,14 @@ def _ticks(first: Any, stop: Any, active: Any, ticks: Any) -> Any:
 
 
 @njit(cache=True)
-def _inject(t: Any, chip: Any, flit: Any, tables: Any, state: Any, given: Any, step: Any,
+def _inject(t: Any, chip: Any, sent: Any, tables: Any, state: Any, given: Any, step: Any,
             ticks: Any, events: Any, totals: Any, timed: Any) -> Any:
-    """Spikes of inputs for the cores of one chip; returns the number of the next flit."""
+    """Spikes of inputs for the cores of one chip; ``sent`` as for ``_send``."""
+    axons, core_chip = tables.axons, tables.core_chip
+    flit, at = sent
     if t + 1 >= len(given.first):
-        return flit
+        return flit, at
+    before = flit
     for e in range(given.first[t], given.first[t + 1]):
         j = given.element[e]
         first, last = tables.host_first[j], tables.host_first[j + 1]
@@ -376,16 +451,27 @@ def _inject(t: Any, chip: Any, flit: Any, tables: Any, state: Any, given: Any, s
         if given.parallel[j] > 1:  # as many of the parallel axons as there are spikes
             last = first + (last - first) // given.parallel[j] * payload
             payload = np.int32(1)
+        started = False
         for o in range(first, last):
-            axon = tables.host_axon[o]
-            if tables.core_chip[tables.axons[axon, A_CORE]] != chip:
+            a = np.uint64(tables.host_axon[o])
+            if tables.host_flit[o]:
+                started = False
+            if core_chip[axons[a, A_CORE]] != chip:
                 continue
             if timed:
-                _write_down(axon, ticks[E_HOST], flit, tables, step, events, totals)
-                events[E_HOST] += 1
-                flit += 1
-            _travel(axon, payload, t, tables, state)
-    return flit
+                if not started:  # what goes to several chips is sent to each
+                    step.gap[flit] = ticks[E_HOST]
+                    step.fan[flit] = at
+                    flit += 1
+                    started = True
+                _write_down(axons, a, at, step.dest, step.work, events, totals.received,
+                            totals.synapses)
+                at += 1
+            _travel(axons, a, payload, t, len(state.u), tables.slots, state.ring, tables.synapse,
+                    tables.late, tables.convs, tables.conv_rows, tables.conv_late,
+                    tables.conv_groups, tables.conv_x)
+    events[E_HOST] += flit - before
+    return flit, at
 
 
 @njit(cache=True, nogil=True)
@@ -398,20 +484,23 @@ def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: 
     for t in range(start, stop):
         events = series.events[t - start]
         for core in range(cores):
-            active, mark = _compute(t, core, tables, state, recorded, timed)
-            events[E_UPDATE] += active
-            series.mark[t - start] += mark
-        flit = np.int64(0)
+            events[E_UPDATE] += _compute(t, core, tables, state, recorded, timed)
+        sent = (np.int64(0), np.int64(0))
         for core in range(cores):
-            step.first[core] = flit
-            flit = _send(t, core, flit, tables, state, step, ticks, events, totals, timed)
+            step.first[core] = sent[0]
+            flit, at, mark = _send(t, core, sent, tables, state, step, ticks, events, totals,
+                                   timed)
+            sent = (flit, at)
+            series.mark[t - start] += mark
         for chip in range(tables.chips):
-            step.first[cores + chip] = flit
-            flit = _inject(t, chip, flit, tables, state, given, step, ticks, events, totals,
+            step.first[cores + chip] = sent[0]
+            sent = _inject(t, chip, sent, tables, state, given, step, ticks, events, totals,
                            timed)
         if not timed:
             continue
-        step.first[cores + tables.chips] = flit
+        step.first[cores + tables.chips] = sent[0]
+        step.fan[sent[0]] = sent[1]
+        events[E_AXON_IN] = sent[1]
         events[E_ACCESS] = len(state.u)
         if mode == CYCLE:
             simulate(mesh, step, result, network)

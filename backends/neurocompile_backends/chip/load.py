@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.images import CoreContents, read_core, unpack
-from neurocompile.ir.program import COMPARES, ENCODINGS, KINDS, RESETS, Program
+from neurocompile.ir.mapping import Placement
+from neurocompile.ir.program import COMPARES, KINDS, RESETS, Program
 from neurocompile.ir.target import EVENTS
 from neurocompile_backends.chip import kernel as k
-from neurocompile_backends.chip.timing.layout import ticks_of
+from neurocompile_backends.chip.timing.layout import build_mesh, destination_rank, ticks_of
 
 Ints = npt.NDArray[Any]
 
@@ -63,8 +64,8 @@ class _Loader:
         self.fold = m.overflow == "fold_saturate"
         self.half = 1 << (m.u_fold_bits - 1) if self.fold else m.u_limit
         self.event = {e: ticks_of(self.target, e) for e in EVENTS}
-        self.weights: list[Ints] = []
-        self.locals: list[Ints] = []
+        self.synapses: list[Ints] = []
+        self.convs: list[Ints] = []
         self.lates: list[Ints] = []
         self.n_synapses = 0
         self.rows: list[Ints] = []
@@ -76,43 +77,43 @@ class _Loader:
         self.latest = 0
 
     def loaded(self) -> Loaded:
-        sections, formats, axons, neurons = [], [], [], []
+        sections, axons, neurons = [], [], []
         outputs: list[Ints] = []
         counts: list[Ints] = []
         core_sections, axon_base = [0], [0]
         conv_x: list[Ints] = []
-        base = n_formats = 0
+        base = 0
         for index in range(len(self.program.cores)):
             core = read_core(self.program, index)
             sections.append(self._sections(core, index, base))
             conv_x.append(np.zeros(core.n_neurons, np.int32))
-            rows, mine = self._formats(core, base, n_formats, conv_x[-1])
-            formats.append(rows)
-            axons.append(np.concatenate([mine, np.full((len(mine), 1), index)], axis=1))
+            axons.append(self._axons(core, index, base, conv_x[-1]))
             neurons.append(self._neurons(core))
             counts.append(core.neurons["outputs"])
             outputs.append(np.stack([core.outputs["core"], core.outputs["axon"]]))
             base += core.n_neurons
-            n_formats += len(rows)
             core_sections.append(core_sections[-1] + len(sections[-1]))
-            axon_base.append(axon_base[-1] + len(mine))
+            axon_base.append(axon_base[-1] + len(axons[-1]))
         bases = np.array(axon_base[:-1], np.int64)
-        host_first, host_axon, host_base, parallel = self._host(bases)
+        host_first, host_axon, host_group, host_base, parallel = self._host(bases)
         m = self.target.machine
         column = {name: np.concatenate([part[name] for part in neurons]) for name in neurons[0]}
         sent = np.concatenate(outputs, axis=1)
         late = self.lates if self.latest else []
         out_axon = bases[sent[0]] + sent[1] if sent.size else np.zeros(0, np.int64)
+        out_first, table = _starts(np.concatenate(counts)), np.concatenate(axons)
+        core_of = table[:, k.A_CORE]
         tables = k.Tables(
             np.array([self.fold, self.half, m.v_limit, m.input_shift], np.int64),
-            np.concatenate(sections), np.array(core_sections, np.int64), np.concatenate(formats),
-            np.concatenate(axons), column["keep_u"].astype(np.int32),
-            column["keep_v"].astype(np.int32), column["threshold"],
+            np.concatenate(sections), np.array(core_sections, np.int64),
+            np.array(self.convs, np.int64).reshape(-1, k.F_COLUMNS), table,
+            column["keep_u"].astype(np.int32), column["keep_v"].astype(np.int32),
+            column["threshold"].astype(np.int32),
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
-            column["element"].astype(np.int32), _starts(np.concatenate(counts)),
-            out_axon.astype(np.int32), host_first, host_axon.astype(np.int32),
-            _joined(self.weights, np.int16),
-            _joined(self.locals, np.uint16), _joined(late, np.uint8),
+            column["element"].astype(np.int32),
+            out_first, *self._flits(_owners(out_first), out_axon, core_of),
+            host_first, *self._flits(host_group, host_axon, core_of),
+            _joined(self.synapses, np.int32), _joined(late, np.uint8),
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
@@ -173,33 +174,31 @@ class _Loader:
 
     # Synapses.
 
-    def _formats(self, core: CoreContents, base: int, n_formats: int,
-                 conv_x: Ints) -> tuple[Ints, Ints]:
-        n = len(core.formats["section"])
-        rows = np.zeros((n, k.F_COLUMNS), np.int64)
-        axons = np.zeros((len(core.inputs["format"]), k.A_COLUMNS - 1), np.int64)
-        axons[:, k.A_FORMAT] = n_formats + core.inputs["format"]
+    def _axons(self, core: CoreContents, index: int, base: int, conv_x: Ints) -> Ints:
+        """The rows of a core's input axons. ``base``: the first of its neurons."""
+        axons = np.zeros((len(core.inputs["format"]), k.A_COLUMNS), np.int64)
         axons[:, k.A_SYNAPSES] = core.inputs["synapses"]
-        axons[:, k.A_DELAY] = core.inputs["delay"]
-        self.latest = max(self.latest, int(core.inputs["delay"].max(initial=0)))
-        for i, row in enumerate(rows):
-            first, stop = core.span(i)
-            row[k.F_ENCODING] = core.formats["encoding"][i]
-            row[k.F_FIRST], row[k.F_COUNT] = base + first, stop - first
-            row[k.F_SHIFT] = core.formats["exponent"][i]
+        axons[:, k.A_CORE] = index
+        lanes = self.target.timing.lanes
+        for i in range(len(core.formats["section"])):
             mine = core.axons(i)
+            axons[mine, k.A_KIND] = core.formats["encoding"][i]
+            axons[mine, k.A_SHIFT] = core.formats["exponent"][i]
             if core.encoding(i) == "conv":
-                self._conv(core, i, row, conv_x)
+                axons[mine, k.A_CONV] = len(self.convs)
                 axons[mine, k.A_ADDRESS] = core.inputs["address"][mine]
+                axons[mine, k.A_FIRST] = core.inputs["delay"][mine]
+                self.convs.append(self._conv(core, i, base, conv_x))
             else:
-                self._entries(core, i, row, mine, axons)
-            each = self.event["synapse_" + ENCODINGS[int(row[k.F_ENCODING])]]
-            lanes = self.target.timing.lanes
+                self._entries(core, i, base, mine, axons)
+            each = self.event["synapse_" + core.encoding(i)]
             axons[mine, k.A_WORK] = (self.event["axon_in"]
                                      + -(-core.inputs["synapses"][mine] // lanes) * each)
-        return rows, axons
+        if len(axons) and int(axons.max()) >= 1 << 31:
+            raise ValueError("more synapses or ticks than 31 bits count")
+        return axons.astype(np.int32)
 
-    def _entries(self, core: CoreContents, i: int, row: Ints, mine: Ints, axons: Ints) -> None:
+    def _entries(self, core: CoreContents, i: int, base: int, mine: Ints, axons: Ints) -> None:
         """Synapses of a format; axons that share theirs (parallel ones) share them here too."""
         shared, first = np.unique(core.inputs["address"][mine], return_index=True)
         one = mine[first]
@@ -207,18 +206,23 @@ class _Loader:
         counts = core.inputs["synapses"][one]
         start = self.n_synapses + np.cumsum(counts) - counts
         axons[mine, k.A_ADDRESS] = start[np.searchsorted(shared, core.inputs["address"][mine])]
-        begin = core.span(i)[0]
-        self.weights.append(synapses.weight.astype(np.int16))
-        self.locals.append((synapses.neuron - begin).astype(np.uint16))
-        if row[k.F_COUNT] > 1 << 16:
-            raise ValueError("a section of more than 65536 neurons with synapses of its own")
-        self.lates.append(synapses.delay.astype(np.uint8))
-        self.n_synapses += len(synapses.weight)
-        row[k.F_DELAYED] = bool(np.any(synapses.delay))
+        begin, end = core.span(i)
+        axons[mine, k.A_FIRST] = base + begin
+        if core.encoding(i) == "sparse" and end - begin > 1 << 16:
+            raise ValueError("a section of more than 65536 neurons with sparse synapses")
+        self._add(synapses.weight, synapses.neuron - begin, synapses.delay)
+        if np.any(synapses.delay):
+            axons[mine, k.A_KIND] += k.DENSE_LATE
         self.latest = max(self.latest, int(synapses.delay.max(initial=0)))
 
-    def _conv(self, core: CoreContents, i: int, row: Ints, conv_x: Ints) -> None:
-        """A convolution's kernels, and where the neurons of each output row are."""
+    def _add(self, weight: Ints, local: Ints, late: Ints) -> None:
+        self.synapses.append(((weight << 16) | (local & 0xFFFF)).astype(np.int32))
+        self.lates.append(late.astype(np.uint8))
+        self.n_synapses += len(weight)
+
+    def _conv(self, core: CoreContents, i: int, base: int, conv_x: Ints) -> Ints:
+        """A convolution's kernels, and where the neurons of each output row are; its row."""
+        row = np.zeros(k.F_COLUMNS, np.int64)
         g = core.geometry(i)
         channels, kernels = core.kernels(i)
         first, stop = core.span(i)
@@ -228,15 +232,14 @@ class _Loader:
         table = np.append(np.searchsorted(element, corner), len(element))
         conv_x[first:stop] = element % out_w
         group = np.searchsorted(channels, np.arange(g.groups + 1) * (c_out // g.groups))
+        row[k.F_FIRST] = base + first
         row[k.F_WEIGHT], row[k.F_ROWS], row[k.F_GROUP] = (self.n_synapses, self.n_rows,
                                                           self.n_groups)
         row[k.F_CIN:k.F_CIN + 3], row[k.F_OH], row[k.F_OW] = g.in_chw, out_h, out_w
         row[k.F_KH:k.F_KH + 8] = (*g.kernel, *g.stride, *g.padding, *g.dilation)
         row[k.F_GROUPS] = g.groups
-        self.weights.append(kernels.reshape(-1).astype(np.int16))
-        self.locals.append(np.zeros(kernels.size, np.uint16))
-        self.lates.append(np.zeros(kernels.size, np.uint8))
-        self.n_synapses += kernels.size
+        none = np.zeros(kernels.size, np.int64)
+        self._add(kernels.reshape(-1), none, none)
         self.rows.append(table)
         self.n_rows += len(table)
         self.groups.append(group)
@@ -249,10 +252,28 @@ class _Loader:
             self.n_late += len(late)
         delay = core.inputs["delay"][core.axons(i)]
         self.latest = max(self.latest, int(late.max(initial=0)) + int(delay.max(initial=0)))
+        return row
 
-    # Inputs.
+    # Flits and inputs.
 
-    def _host(self, bases: Ints) -> tuple[Ints, Ints, dict[str, int], dict[str, int]]:
+    def _flits(self, group: Ints, axon: Ints, core: Ints) -> tuple[Ints, Ints]:
+        """Axons in the order they are sent in, and which begin a flit: each of them, or as few as
+        no core is named in twice (multicast). ``group``: what may share a flit, ascending."""
+        n = len(axon)
+        if self.target.chip.router == "unicast":
+            return axon.astype(np.int32), np.ones(n, np.int8)
+        to = core[axon]
+        order = np.lexsort((np.arange(n), to, group))
+        new = _changes(group[order]) | _changes(to[order])
+        again = np.zeros(n, np.int64)  # how often the core was named before
+        again[order] = np.arange(n) - np.maximum.accumulate(np.where(new, np.arange(n), 0))
+        rank = destination_rank(build_mesh(self.target, Placement(
+            self.program.chip, self.program.x, self.program.y)))
+        order = np.lexsort((rank[to], again, group))
+        starts = _changes(group[order]) | _changes(again[order])
+        return axon[order].astype(np.int32), starts.astype(np.int8)
+
+    def _host(self, bases: Ints) -> tuple[Ints, Ints, Ints, dict[str, int], dict[str, int]]:
         first: list[Ints] = [np.zeros(1, np.int64)]
         axon: list[Ints] = [np.zeros(0, np.int64)]
         base: dict[str, int] = {}
@@ -265,7 +286,15 @@ class _Loader:
             axon.append(bases[records["core"]] + records["axon"])
             parallel[table.population] = table.parallel
             n += len(table.first) - 1
-        return np.concatenate(first), np.concatenate(axon), base, parallel
+        begin = np.concatenate(first)
+        # Parallel axons of an element are as many equal parts: each part is sent by itself.
+        copies = np.concatenate([np.zeros(0, np.int64), *(
+            np.full(len(t.first) - 1, t.parallel) for t in self.program.host)])
+        owner, count = _owners(begin), np.diff(begin)
+        nth = np.arange(len(owner)) - begin[owner]
+        turn = nth // np.maximum(count // np.maximum(copies, 1), 1)[owner]
+        group = owner * (int(copies.max(initial=1)) + 1) + turn
+        return begin, np.concatenate(axon), group, base, parallel
 
 
 def _joined(parts: list[Ints], dtype: Any) -> Ints:
@@ -276,3 +305,11 @@ def _starts(counts: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
 
+def _owners(first: Ints) -> Ints:
+    """Which range each element of ranges that begin at ``first`` is in."""
+    return np.repeat(np.arange(len(first) - 1), np.diff(first))
+
+
+def _changes(values: Ints) -> npt.NDArray[np.bool_]:
+    """Where a value differs from the one before; the first does."""
+    return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])

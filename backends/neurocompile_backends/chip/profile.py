@@ -154,8 +154,7 @@ class _Run:
     def sample(self, sample: int, resume: Saved | None = None) -> Part:
         """Run one sample, or what is left of it."""
         traced = any(o.traced_flits for o in self.observers)
-        chip = Chip(self.loaded, self.encoded, sample, self.timing,
-                    self.loaded.most_flits if traced else 0)
+        chip = Chip(self.loaded, self.encoded, sample, self.timing, traced)
         total = self.wanted.shape[1]
         series = new_series(total)
         if resume is not None:

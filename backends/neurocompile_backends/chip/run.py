@@ -76,7 +76,7 @@ class Chip:
     encoded: EncodedInput
     sample: int
     timing: str
-    traced_flits: int = 0
+    traced: bool = False
     t: int = 0
     sections: Ints = field(init=False)
     state: k.State = field(init=False)
@@ -105,13 +105,15 @@ class Chip:
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
         self.barrier = barrier_ticks(program.target.timing, tiles_in_use(placement))
         flits = loaded.most_flits if timed else 0
-        self.result = new_result(self.mesh, self.traced_flits)
-        self.network = new_state(self.mesh, flits if self.mode == k.CYCLE else 0)
+        traced = flits if self.traced else 0
+        self.result = new_result(self.mesh, traced, traced)
+        simulated = flits if self.mode == k.CYCLE else 0
+        self.network = new_state(self.mesh, simulated, simulated)
         self.scratch = new_estimate_state(self.mesh, flits if self.mode == k.ANALYTIC else 0)
         senders = self.mesh.n_senders
         self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int64),
-                         np.zeros(flits, np.int32), np.zeros(flits, np.int64),
-                         np.zeros(senders, np.int64))
+                         np.zeros(flits + 1, np.int32), np.zeros(flits, np.int32),
+                         np.zeros(flits, np.int64), np.zeros(senders, np.int64))
         self.totals = new_totals(self.mesh)
 
     def _sections_of(self, population: str) -> Ints:

@@ -20,7 +20,7 @@ from neurocompile.ir.target import EVENTS
 from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.profile import CAUSES
 from neurocompile_backends.chip.run import Chip
-from neurocompile_backends.chip.timing.layout import DELIVERED, FINISHED, HANDED, REASONS, TAKEN
+from neurocompile_backends.chip.timing.layout import DELIVERED, FINISHED, REASONS, TAKEN
 
 CHIP = -1  # the process of what concerns the whole machine
 
@@ -98,20 +98,25 @@ class Trace:
         self.now += ticks
 
     def _flits(self, chip: Chip, places: list[int]) -> None:
-        first = chip.step.first.tolist()
+        first, fan = chip.step.first.tolist(), chip.step.fan
         cores = len(places)
         for sender in range(len(first) - 1):
             for f in range(first[sender], first[sender + 1]):
-                times = chip.result.trace[f].tolist()
-                to = int(chip.step.dest[f])
-                pid, tid = places[to], 2 * to + 3
-                source = f"core {sender}" if sender < cores else "host"
-                self._slice(f"from {source}", pid, tid, times[TAKEN], times[FINISHED]
-                            - times[TAKEN], on_the_way_ticks=times[DELIVERED] - times[HANDED],
-                            waited_ticks=times[TAKEN] - times[DELIVERED])
-                if sender < cores:
-                    self._write(ph="s", name="flit", cat="flit", id=self.flits, pid=places[sender],
-                                tid=2 * sender + 2, ts=(self.now + times[HANDED]) * self.us)
-                    self._write(ph="f", bp="e", name="flit", cat="flit", id=self.flits, pid=pid,
-                                tid=tid, ts=(self.now + times[TAKEN]) * self.us)
-                    self.flits += 1
+                for d in range(int(fan[f]), int(fan[f + 1])):
+                    self._flit(chip, places, sender if sender < cores else -1, f, d)
+
+    def _flit(self, chip: Chip, places: list[int], sender: int, flit: int, copy: int) -> None:
+        """A copy of a flit; ``sender`` -1 is the host."""
+        handed, times = int(chip.result.handed[flit]), chip.result.trace[copy].tolist()
+        to = int(chip.step.dest[copy])
+        pid, tid = places[to], 2 * to + 3
+        source = f"core {sender}" if sender >= 0 else "host"
+        self._slice(f"from {source}", pid, tid, times[TAKEN], times[FINISHED] - times[TAKEN],
+                    on_the_way_ticks=times[DELIVERED] - handed,
+                    waited_ticks=times[TAKEN] - times[DELIVERED])
+        if sender >= 0:
+            self._write(ph="s", name="flit", cat="flit", id=self.flits, pid=places[sender],
+                        tid=2 * sender + 2, ts=(self.now + handed) * self.us)
+            self._write(ph="f", bp="e", name="flit", cat="flit", id=self.flits, pid=pid, tid=tid,
+                        ts=(self.now + times[TAKEN]) * self.us)
+            self.flits += 1

@@ -113,7 +113,7 @@ class _Packer:
             np.array(rows, np.int64).reshape(len(rows), k.Q_COLUMNS), outgoing.astype(np.int64),
             states(lambda p: 4096 - (p.current_decay + m.current_decay_offset), np.int32),
             states(lambda p: 4096 - p.membrane_decay, np.int32),
-            states(lambda p: p.threshold << m.threshold_shift, np.int64),
+            states(lambda p: p.threshold << m.threshold_shift, np.int32),
             states(lambda p: p.bias, np.int32), states(lambda p: p.initial_v, np.int32),
             self.weights.joined(), self.indptr.joined(), self.index.joined(),
             self.delays.joined(), np.concatenate(logical).astype(np.int64),
