@@ -54,7 +54,8 @@ def load(data):
     synapses = len(data["weight"])
     for a in range(0, synapses, 100_000):
         part = slice(a, a + 100_000)
-        pairs = list(zip(data["source"][part].tolist(), data["target"][part].tolist()))
+        pairs = list(zip(data["source"][part].tolist(), data["target"][part].tolist(),
+                         strict=True))
         group.connect_neurons_sparse(group, {"weight": data["weight"][part].tolist()}, pairs)
     chip.load(net)
     seconds = time.process_time() - start
@@ -73,6 +74,8 @@ def run(chip, request, folder):
         start = time.process_time()
         chip.sim(steps, timing_model=model, processing_threads=1)
         return {"cpu_s_a_step": (time.process_time() - start) / steps}
+    if request["skip"]:
+        chip.sim(request["skip"], timing_model="simple", processing_threads=1)
     result = chip.sim(steps, timing_model=model, processing_threads=1, spike_trace=True,
                       perf_trace=True, message_trace=True if request["messages"] else None)
     spikes = [(t, address.neuron_offset) for t, fired in enumerate(result["spike_trace"])

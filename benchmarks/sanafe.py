@@ -2,8 +2,8 @@
 
     python benchmarks/sanafe.py [--neurons N] [--fan-in S] [--rate R] [--spread] ...
 
-Spikes are compared one by one with our simulator, energy and time step by step with the rules of
-``_sanafe_model.py`` and with ``run_ours``. SANA-FE (GPL) runs in a process and an environment of
+Spikes are compared one by one with our simulator, energy and time step by step with
+``tests/sanafe_rules.py`` and ``run_ours``. SANA-FE (GPL) runs in a process and an environment of
 its own: that of ``$NEUROCOMPILE_SANAFE_PYTHON``, else one made in ``$NEUROCOMPILE_HOME``.
 Processor time is of stepping alone, one thread, nothing recorded.
 """
@@ -25,8 +25,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from _common import write_result
-from _sanafe_model import congestion_free, placed, predict, updated
-from _sanafe_network import Scenario, mapped
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from _sanafe_detailed import detailed_ns
+from sanafe_network import Scenario, mapped
+from sanafe_rules import Placed, congestion_free, placed, predict, updated
 
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.transforms import to_sparse
@@ -39,7 +43,15 @@ VERSION = "2.2.9"
 PINS = (f"sanafe=={VERSION}", "numpy==2.2.6")
 INTERPRETER = "NEUROCOMPILE_SANAFE_PYTHON"
 WORKER = Path(__file__).parent / "_sanafe_worker.py"
-ROUNDS = 5
+STEPS, WARM_UP, ROUNDS = 300, 100, 5
+CHECKS = tuple(Scenario(n, fan_in, rate, silent, per_core, spread, seed)
+               for seed in (1, 2, 3) for n, fan_in, rate, silent, per_core, spread in (
+                   (64, 8, 0.05, 0.2, 16, False), (500, 20, 0.1, 0.5, 40, True),
+                   (2000, 50, 0.02, 0.0, 16, False)))
+LARGE = (Scenario(10_000, 100), Scenario(10_000, 100, neurons_per_core=79))
+"""On as few cores as hold the neurons, and on all of the chip."""
+RECORDED = Scenario(64, 8, 0.1, 0.5, 4, True, seed=1)
+RECORD = Path(__file__).parent.parent / "tests" / "data" / "sanafe.json"
 PARTS = ("soma", "synapse", "network")
 
 Floats = npt.NDArray[np.float64]
@@ -114,8 +126,11 @@ class SanaFe:
         answer = self._ask(do="time", timing_model=timing_model, steps=steps, warm_up=warm_up)
         return float(answer["cpu_s_a_step"])
 
-    def run(self, timing_model: str, steps: int, *, messages: bool = False) -> Theirs:
-        self._ask(do="trace", timing_model=timing_model, steps=steps, messages=messages)
+    def run(self, timing_model: str, steps: int, *, skip: int = 0,
+            messages: bool = False) -> Theirs:
+        """``steps`` after the first ``skip``, from the start."""
+        self._ask(do="trace", timing_model=timing_model, steps=steps, skip=skip,
+                  messages=messages)
         with np.load(Path(self.folder.name) / "run.npz") as data:
             spikes = np.zeros((steps, self.n), bool)
             spikes[tuple(data["raster"].T)] = True
@@ -194,8 +209,8 @@ def measure(scenario: Scenario, steps: int, warm_up: int, rounds: int) -> dict[s
     mapping = mapped(scenario)
     at = placed(mapping)
     spikes, v = functional(mapping, steps)
-    paid = updated(at, spikes, v)
-    rules, bound = predict(at, spikes, paid), congestion_free(at, spikes, paid)
+    bound = congestion_free(at, spikes, updated(at, spikes, v))
+    n_messages = spikes[warm_up:] @ np.diff(at.synapses.indptr)
     cpu: dict[str, list[float]] = {"simple": [], "detailed": [], "ours": []}
     ours = None
     with SanaFe(mapping, interpreter()) as sanafe:
@@ -210,19 +225,15 @@ def measure(scenario: Scenario, steps: int, warm_up: int, rounds: int) -> dict[s
     result = {
         **asdict(scenario), "cores": mapping.n_cores, "steps": steps, "warm_up": warm_up,
         "synapses": loaded["synapses"], "firing": float(spikes[warm_up:].mean()),
-        "messages_a_step": float(rules.energy_pj["axon_out"][warm_up:].mean()
-                                 / at.target.costs["axon_out"][0]),
+        "messages_a_step": float(n_messages.mean()),
         "spikes": int(spikes.sum()), "spikes_different": int((spikes != detailed.spikes).sum()),
         "energy_pj_a_step": {part: float(detailed.energy_pj[part].mean())
                              for part in (*PARTS, "total")},
         "time_ns_a_step": {"simple": float(simple.time_ns.mean()),
                            "detailed": float(detailed.time_ns.mean())},
-        "rules": {
-            "updates_different": int(np.abs(paid.sum(axis=1) - detailed.updated).sum()),
-            "energy_worst": max(worst(rules.part_pj(part), detailed.energy_pj[part])
-                                for part in PARTS),
-            "simple_time_worst": worst(rules.simple_ns, simple.time_ns),
-            "congestion_free_to_detailed": float(bound.sum() / detailed.time_ns.sum())},
+        "rules": deviations(at, spikes, v, simple),
+        "simple_to_detailed": ratio(simple.time_ns, detailed.time_ns),
+        "congestion_free_to_detailed": ratio(bound, detailed.time_ns),
         "cpu_ms_a_step": {model: 1e3 * median(cpu[model]) for model in ("simple", "detailed")
                           if cpu[model]},
         "bytes_a_synapse": loaded["bytes"] / loaded["synapses"],
@@ -241,39 +252,62 @@ STUDY = tuple(Scenario(4096, 64, rate, 0.0, per_core, spread)
 """Few cores and many, near each other and far, from few messages to more than the NoC can hold."""
 
 
-def study(scenario: Scenario, steps: int = 120, skip: int = 40) -> dict[str, Any]:
-    """Where the "detailed" model differs from ``congestion_free``, and by which of its terms."""
+RESTATED: dict[str, dict[str, bool]] = {
+    "restated": {}, "restated_without_blocking": {"blocking": False},
+    "restated_without_congestion": {"congestion": False},
+    "restated_without_both": {"blocking": False, "congestion": False}}
+
+
+def study(scenario: Scenario, skip: int = 40, steps: int = 16, cycle: int = 4) -> dict[str, Any]:
+    """Where the "detailed" model differs from ``congestion_free`` and by which of its terms, and
+    both from SANA-FE's cycle-accurate network on chip (``cycle`` steps of it)."""
     mapping = mapped(scenario)
     at = placed(mapping)
-    spikes, v = functional(mapping, steps)
+    spikes, v = functional(mapping, skip + steps)
     paid = updated(at, spikes, v)
+    bound, in_order = (congestion_free(at, spikes, paid, served=served)[skip:]
+                       for served in ("arrived", "sent"))
     with SanaFe(mapping, interpreter()) as sanafe:
-        simple, run = sanafe.run("simple", steps), sanafe.run("detailed", steps, messages=True)
-    bound = {served: congestion_free(at, spikes, paid, served=served)[skip:].sum()
-             for served in ("arrived", "sent")}
-    m = {k: v[~run.messages["placeholder"] & (run.messages["step"] >= skip)]
-         for k, v in run.messages.items()}
+        simple = sanafe.run("simple", steps, skip=skip).time_ns
+        exact = sanafe.run("cycle", cycle, skip=skip).time_ns
+        run = sanafe.run("detailed", steps, skip=skip, messages=True)
+    time, first = run.time_ns, slice(0, cycle)
+    restated = {name: np.array([detailed_ns(at, spikes[t], paid[t], **terms)
+                                for t in range(skip, skip + cycle)])
+                for name, terms in RESTATED.items()}
+    return {
+        **asdict(scenario), "cores": mapping.n_cores, "firing": float(spikes[skip:].mean()),
+        "spikes_different": int((spikes[skip:] != run.spikes).sum()),
+        "time_ns_a_step": float(time.mean()), "simple_to_detailed": ratio(simple, time),
+        "congestion_free_to_detailed": ratio(bound, time),
+        "served_as_sent_to_detailed": ratio(in_order, time),
+        **{f"{name}_to_detailed": ratio(r, time[first]) for name, r in restated.items()},
+        "restated_worst_step": worst(restated["restated"], time[first]),
+        "detailed_to_cycle": ratio(time[first], exact),
+        "congestion_free_to_cycle": ratio(bound[first], exact),
+        **of_messages(run.messages, mapping, steps)}
+
+
+def ratio(a: Floats, b: Floats) -> float:
+    return float(a.sum() / b.sum())
+
+
+def of_messages(messages: dict[str, npt.NDArray[Any]], mapping: Mapping,
+                steps: int) -> dict[str, float]:
+    m = {k: v[~messages["placeholder"]] for k, v in messages.items()}
     tiles = (m[f"{end}_core_id"] // mapping.target.chip.cores_per_tile for end in ("src", "dest"))
     (x, y), (to_x, to_y) = (np.divmod(tile, mapping.target.chip.mesh_height) for tile in tiles)
     costs = mapping.target.costs
     least = 1e-9 * (abs(x - to_x) * costs["hop_east_west"][1]
                     + abs(y - to_y) * costs["hop_north_south"][1])
     waited = m["received_timestamp"] - m["send_timestamp"] - m["network_delay"]
-    time = run.time_ns[skip:].sum()
-    return {
-        **asdict(scenario), "cores": mapping.n_cores, "firing": float(spikes[skip:].mean()),
-        "spikes_different": int((spikes != run.spikes).sum()),
-        "messages_a_step": len(least) / (steps - skip), "hops": float(m["hops"].mean()),
-        "time_ns_a_step": float(time / (steps - skip)),
-        "simple_to_detailed": float(simple.time_ns[skip:].sum() / time),
-        "congestion_free_to_detailed": float(bound["arrived"] / time),
-        "congestion_free_in_order_of_sending_to_detailed": float(bound["sent"] / time),
-        "messages_slowed": float((m["network_delay"] > least * (1 + 1e-9)).mean()),
-        "messages_blocked": float((m["blocking_delay"] > 0).mean()),
-        "blocked_ns_a_step": float(1e9 * m["blocking_delay"].sum() / (steps - skip)),
-        "network_ns_a_message": float(1e9 * m["network_delay"].mean()),
-        "hops_ns_a_message": float(1e9 * least.mean()),
-        "waited_at_core_ns_a_message": float(1e9 * waited.mean())}
+    return {"messages_a_step": len(least) / steps, "hops_a_message": float(m["hops"].mean()),
+            "messages_slowed": float((m["network_delay"] > least * (1 + 1e-9)).mean()),
+            "messages_blocked": float((m["blocking_delay"] > 0).mean()),
+            "blocked_ns_a_message": float(1e9 * m["blocking_delay"].mean()),
+            "network_ns_a_message": float(1e9 * m["network_delay"].mean()),
+            "hops_ns_a_message": float(1e9 * least.mean()),
+            "waited_at_core_ns_a_message": float(1e9 * waited.mean())}
 
 
 def compared(ours: Ours, theirs: Theirs, loaded: dict[str, Any],
@@ -289,7 +323,46 @@ def compared(ours: Ours, theirs: Theirs, loaded: dict[str, Any],
         "detailed_to_ours": median(a / b for a, b in zip(cpu["detailed"], cpu["ours"],
                                                          strict=True)),
         "bytes_a_synapse": ours.bytes / loaded["synapses"],
-        "memory_to_sanafe": ours.bytes / loaded["bytes"]}
+        # Its loaded chip alone; with the network it was loaded from; with the empty chip too.
+        "memory_to_sanafe": {"least": ours.bytes / loaded["bytes"],
+                             "with_network": ours.bytes / loaded["bytes_with_network"],
+                             "with_chip": ours.bytes / (loaded["bytes_with_network"]
+                                                        + loaded["chip_bytes"])}}
+
+
+def check(scenario: Scenario, steps: int) -> dict[str, Any]:
+    """Equality alone: spikes, and what the rules predict."""
+    mapping = mapped(scenario)
+    spikes, v = functional(mapping, steps)
+    with SanaFe(mapping, interpreter()) as sanafe:
+        simple = sanafe.run("simple", steps)
+    return {**asdict(scenario), "steps": steps, "states": spikes.size, "spikes": int(spikes.sum()),
+            "spikes_different": int((spikes != simple.spikes).sum()),
+            "rules": deviations(placed(mapping), spikes, v, simple)}
+
+
+def deviations(at: Placed, spikes: Bools, v: npt.NDArray[np.int32], simple: Theirs,
+               ) -> dict[str, float]:
+    """Of ``predict`` from a run with the "simple" model: the worst of any step."""
+    paid = updated(at, spikes, v)
+    rules = predict(at, spikes, paid)
+    return {"updates_different": int(np.abs(paid.sum(axis=1) - simple.updated).sum()),
+            "energy_worst": max(worst(rules.part_pj(part), simple.energy_pj[part])
+                                for part in PARTS),
+            "time_worst": worst(rules.simple_ns, simple.time_ns)}
+
+
+def record() -> None:
+    """What SANA-FE says of a small network, for tests that do without it."""
+    mapping, steps = mapped(RECORDED), 60
+    with SanaFe(mapping, interpreter()) as sanafe:
+        simple, detailed = sanafe.run("simple", steps), sanafe.run("detailed", steps)
+    said = {"sanafe": VERSION, "scenario": asdict(RECORDED), "steps": steps,
+            "spikes": np.argwhere(detailed.spikes).tolist(), "updated": detailed.updated.tolist(),
+            "energy_pj": {part: detailed.energy_pj[part].tolist() for part in PARTS},
+            "time_ns": {"simple": simple.time_ns.tolist(), "detailed": detailed.time_ns.tolist()}}
+    lines = (f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in said.items())
+    RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -301,20 +374,24 @@ def main() -> None:
     parser.add_argument("--neurons-per-core", type=int, default=1024)
     parser.add_argument("--spread", action="store_true")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--warm-up", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--study", action="store_true", help="the detailed model alone, and why")
+    parser.add_argument("--record", action="store_true", help="rewrite what the tests compare to")
     given = vars(parser.parse_args())
-    if given.pop("study"):
+    recording, studying = given.pop("record"), given.pop("study")
+    if recording:
+        record()
+    elif studying:
         write_result("sanafe_detailed", {"sanafe": VERSION, "networks": [study(s) for s in STUDY]})
-        return
-    how = {name: given.pop(name) for name in ("steps", "warm_up", "rounds")}
-    result = measure(Scenario(**given), **how)
-    if len(sys.argv) == 1:
-        write_result("sanafe", {"sanafe": VERSION, **result})
+    elif len(sys.argv) > 1:
+        how = {name: given.pop(name) for name in ("steps", "warm_up", "rounds")}
+        print(json.dumps(measure(Scenario(**given), **how), indent=2))
     else:
-        print(json.dumps(result, indent=2))
+        write_result("sanafe", {
+            "sanafe": VERSION, "checks": [check(s, 200) for s in CHECKS],
+            "networks": [measure(s, STEPS, WARM_UP, ROUNDS) for s in LARGE]})
 
 
 if __name__ == "__main__":

@@ -7,14 +7,10 @@ Loihi's) and nothing overflows. Neurons are driven by their biases: no input, no
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
+import numpy.typing as npt
 from partition_factory import network, neurons, project, unlimited
 
 from neurocompile.ir.mapping import Mapping, Placement
@@ -65,7 +61,7 @@ def quantized(s: Scenario) -> QuantizedNetwork:
     return network(target, [population], [project("w", "p", "p", _synapses(s, rng))])
 
 
-def _biases(s: Scenario, rng: np.random.Generator) -> np.ndarray:
+def _biases(s: Scenario, rng: np.random.Generator) -> npt.NDArray[np.int64]:
     """Periods spread evenly in their logarithm over a decade, with the mean of 1 / period asked
     for: the neurons fall out of step at once. A bias reaches the threshold in its period."""
     shortest = 0.9 / np.log(10) / s.rate

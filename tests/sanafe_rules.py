@@ -42,7 +42,7 @@ class Placed:
     y: Ints
     synapses: sp.csr_array
     adjacency: sp.csr_array
-    bias: Ints
+    bias: npt.NDArray[np.integer]
 
     @property
     def hops(self) -> tuple[Ints, Ints]:
@@ -78,7 +78,7 @@ def updated(p: Placed, spikes: Bools, v: npt.NDArray[np.integer]) -> Bools:
     step, with anything delivered (a sum of 0 too), or that fire. ``spikes`` and ``v`` (after
     reset) are [step, neuron]."""
     reached = (spikes.astype(np.int64) @ p.adjacency) > 0
-    result = (p.bias != 0) | spikes
+    result: Bools = (p.bias != 0) | spikes
     result[1:] |= (v[:-1] != 0) | reached[:-1]
     return result
 
@@ -92,7 +92,8 @@ class Prediction:
 
     def part_pj(self, part: str) -> Floats:
         """``soma``, ``synapse`` or ``network``."""
-        return np.sum([e for cause, e in self.energy_pj.items() if PART[cause] == part], axis=0)
+        causes = [e for cause, e in self.energy_pj.items() if PART[cause] == part]
+        return np.asarray(np.sum(causes, axis=0))
 
 
 def predict(p: Placed, spikes: Bools, paid: Bools) -> Prediction:
