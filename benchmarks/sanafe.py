@@ -28,7 +28,7 @@ from _common import write_result
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from _sanafe_detailed import detailed_ns
+from sanafe_detailed import detailed_ns
 from sanafe_network import Scenario, mapped
 from sanafe_rules import Placed, congestion_free, placed, predict, updated
 

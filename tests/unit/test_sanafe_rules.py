@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sanafe_rules as rules
+from sanafe_detailed import detailed_ns
 from sanafe_network import Scenario, mapped, place
 
 from neurocompile.ir.mapping import Mapping
@@ -77,6 +78,17 @@ def test_nothing_is_faster_than_without_congestion(mapping: Mapping,
     assert np.all(bound <= detailed * (1 + 1e-12))
     assert bound.sum() >= 0.98 * detailed.sum()
     assert np.all(bound >= np.array(SAID["time_ns"]["simple"]) * (1 - 1e-12))
+
+
+def test_detailed_time_is_its_restatement(mapping: Mapping, run: tuple[Arrays, Arrays]) -> None:
+    at = rules.placed(mapping)
+    paid = rules.updated(at, *run)
+    said = np.array(SAID["time_ns"]["detailed"])
+    full, bare = (np.array([detailed_ns(at, run[0][t], paid[t], **terms) for t in range(len(said))])
+                  for terms in ({}, {"blocking": False, "congestion": False}))
+    assert np.max(np.abs(full - said) / said) < 0.01  # sends at equal times go by a heap there
+    assert np.mean(np.isclose(full, said, rtol=1e-9, atol=0)) > 0.9
+    assert close(bare, rules.congestion_free(at, run[0], paid, served="sent"))
 
 
 def test_another_mapping_is_noticed(mapping: Mapping, run: tuple[Arrays, Arrays]) -> None:
