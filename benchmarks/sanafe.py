@@ -16,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -33,9 +34,14 @@ from sanafe_network import Scenario, mapped
 from sanafe_rules import Placed, congestion_free, placed, predict, updated
 
 from neurocompile.ir.mapping import Mapping
+from neurocompile.ir.target import EVENTS
 from neurocompile.ir.transforms import to_sparse
+from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.integer import Probes
+from neurocompile_backends.chip.kernel import S_SREC
+from neurocompile_backends.chip.load import load
+from neurocompile_backends.chip.run import Chip
 from neurocompile_backends.lava.environment import home
 from neurocompile_backends.simulator.run import run_simulator
 
@@ -44,6 +50,7 @@ PINS = (f"sanafe=={VERSION}", "numpy==2.2.6")
 INTERPRETER = "NEUROCOMPILE_SANAFE_PYTHON"
 WORKER = Path(__file__).parent / "_sanafe_worker.py"
 STEPS, WARM_UP, ROUNDS = 300, 100, 5
+TIMINGS = ("analytic", "cycle")
 CHECKS = tuple(Scenario(n, fan_in, rate, silent, per_core, spread, seed)
                for seed in (1, 2, 3) for n, fan_in, rate, silent, per_core, spread in (
                    (64, 8, 0.05, 0.2, 16, False), (500, 20, 0.1, 0.5, 40, True),
@@ -81,12 +88,28 @@ class Ours:
     bytes: int
 
 
-def run_ours(mapping: Mapping, steps: int, warm_up: int) -> Ours | None:
-    """To be filled with the simulator of the chip: ``mapping.quantized`` on its cores, from
-    cleared state, no input, no host. ``cpu_s`` is of ``steps`` after ``warm_up`` steps, the rest of
-    steps 0 to ``steps - 1``. Called once a round. None: there is no such simulator yet."""
-    del mapping, steps, warm_up
-    return None
+def run_ours(mapping: Mapping, steps: int, warm_up: int, timing: str) -> Ours:
+    """The chip simulator: ``mapping`` as a program, from cleared state, no input, no host.
+    ``cpu_s`` is of ``steps`` after ``warm_up`` steps; spikes are recorded in a run of their own."""
+    program = Assemble().run(mapping)
+    loaded = load(program)
+    encoded = EncodedInput(1, steps, {}, {})
+    n = mapping.quantized.population("p").n
+    spikes = np.zeros((steps, n), np.int32)
+    recorded = Chip(loaded, encoded, 0, timing)
+    recorded.record("p", S_SREC, spikes)
+    series = recorded.advance(steps)
+    chip = Chip(loaded, encoded, 0, timing)
+    chip.advance(warm_up)
+    start = time.process_time()
+    chip.advance(steps)
+    cpu_s = (time.process_time() - start) / (steps - warm_up)
+    kept = [chip.state, chip.step, chip.network, chip.scratch, chip.result, chip.mesh]
+    held = sum(v.nbytes for part in kept for v in part if isinstance(v, np.ndarray))
+    pj = [mapping.target.costs[event][0] for event in EVENTS]
+    return Ours(
+        spikes != 0, {event: series.events[:, i] * pj[i] for i, event in enumerate(EVENTS)},
+        series.ticks * (mapping.target.timing.tick_ps / 1e3), cpu_s, loaded.nbytes + held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,16 +234,16 @@ def measure(scenario: Scenario, steps: int, warm_up: int, rounds: int) -> dict[s
     spikes, v = functional(mapping, steps)
     bound = congestion_free(at, spikes, updated(at, spikes, v))
     n_messages = spikes[warm_up:] @ np.diff(at.synapses.indptr)
-    cpu: dict[str, list[float]] = {"simple": [], "detailed": [], "ours": []}
-    ours = None
+    cpu: dict[str, list[float]] = {name: [] for name in ("simple", "detailed", *TIMINGS)}
+    ours: dict[str, Ours] = {}
     with SanaFe(mapping, interpreter()) as sanafe:
         simple, detailed = sanafe.run("simple", steps), sanafe.run("detailed", steps)
         for _ in range(rounds):  # interleaved, so that a change of the machine's speed meets all
             for model in ("simple", "detailed"):
                 cpu[model].append(sanafe.cpu_s(model, steps - warm_up, warm_up))
-            ours = run_ours(mapping, steps, warm_up)
-            if ours is not None:
-                cpu["ours"].append(ours.cpu_s)
+            for timing in TIMINGS:
+                ours[timing] = run_ours(mapping, steps, warm_up, timing)
+                cpu[timing].append(ours[timing].cpu_s)
     loaded = sanafe.loaded
     result = {
         **asdict(scenario), "cores": mapping.n_cores, "steps": steps, "warm_up": warm_up,
@@ -241,8 +264,8 @@ def measure(scenario: Scenario, steps: int, warm_up: int, rounds: int) -> dict[s
         "chip_bytes": loaded["chip_bytes"], "process_peak_bytes": loaded["peak_bytes"],
         "load_cpu_s": loaded["load_cpu_s"],
     }
-    if ours is not None:
-        result["ours"] = compared(ours, detailed, loaded, cpu)
+    result["ours"] = {timing: compared(run, detailed, loaded, cpu["detailed"], cpu[timing])
+                      for timing, run in ours.items()}
     return result
 
 
@@ -310,8 +333,8 @@ def of_messages(messages: dict[str, npt.NDArray[Any]], mapping: Mapping,
             "waited_at_core_ns_a_message": float(1e9 * waited.mean())}
 
 
-def compared(ours: Ours, theirs: Theirs, loaded: dict[str, Any],
-             cpu: dict[str, list[float]]) -> dict[str, Any]:
+def compared(ours: Ours, theirs: Theirs, loaded: dict[str, Any], their_cpu: list[float],
+             cpu: list[float]) -> dict[str, Any]:
     total = np.sum(list(ours.energy_pj.values()), axis=0)
     return {
         "spikes_different": int((ours.spikes != theirs.spikes).sum()),
@@ -319,9 +342,8 @@ def compared(ours: Ours, theirs: Theirs, loaded: dict[str, Any],
         "energy_worst_step": worst(total, theirs.energy_pj["total"]),
         "time_to_detailed": float(ours.time_ns.sum() / theirs.time_ns.sum()),
         "time_worst_step": worst(ours.time_ns, theirs.time_ns),
-        "cpu_ms_a_step": 1e3 * median(cpu["ours"]),
-        "detailed_to_ours": median(a / b for a, b in zip(cpu["detailed"], cpu["ours"],
-                                                         strict=True)),
+        "cpu_ms_a_step": 1e3 * median(cpu),
+        "detailed_to_ours": median(a / b for a, b in zip(their_cpu, cpu, strict=True)),
         "bytes_a_synapse": ours.bytes / loaded["synapses"],
         # Its loaded chip alone; with the network it was loaded from; with the empty chip too.
         "memory_to_sanafe": {"least": ours.bytes / loaded["bytes"],
