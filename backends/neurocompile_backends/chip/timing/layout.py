@@ -28,6 +28,7 @@ EAST, WEST, NORTH, SOUTH = range(4)
 HOPS = ("hop_east_west", "hop_north_south", "hop_chip")
 """The event that a hop over a link is, by ``Mesh.link_kind``."""
 
+# The compiled modules hold these numbers, and Numba's cache does not see a change here: clear it.
 # Columns of the table of buffers: flits in it, those and the slots promised to flits on their way,
 # slot of its head, first slot, slots, its router, its place among the inputs of the router, the
 # most flits that were in it, and ports that its head still wants.
@@ -44,8 +45,8 @@ HOPS = ("hop_east_west", "hop_north_south", "hop_chip")
 class Mesh(NamedTuple):
     """What ``network`` and ``estimate`` know of a chip; see the module for the numbering.
 
-    n_links, n_cores, n_senders, n_inputs
-        L, C, S, and the most inputs a router has.
+    n_links, n_cores, n_senders
+        L, C, S.
     columns
         Routers in a row, over all chips.
     buffers, ports
@@ -53,7 +54,7 @@ class Mesh(NamedTuple):
         64 inputs).
     inputs
         Buffer of each input of each router in the order of rule N4, else -1,
-        shape (routers, n_inputs).
+        shape (routers, most inputs of one).
     links
         Link to the east, west, north, south of each router, else -1, shape (routers, 4).
     route
@@ -73,7 +74,6 @@ class Mesh(NamedTuple):
     n_links: int
     n_cores: int
     n_senders: int
-    n_inputs: int
     columns: int
     buffers: Ints
     ports: Ints
@@ -243,8 +243,8 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     ports[:n_links, P_TICKS] = ticks[link_kind]
     ports[:n_links, P_ROUTER] = ends[:, 0]
     ports[n_links:, P_ROUTER] = core_y * columns + core_x
-    return Mesh(n_links, n_cores, n_senders, inputs.shape[1], columns, buffers, ports, inputs,
-                links, _route(links, columns, core_x, core_y), link_kind, energy[link_kind],
+    return Mesh(n_links, n_cores, n_senders, columns, buffers, ports, inputs, links,
+                _route(links, columns, core_x, core_y), link_kind, energy[link_kind],
                 core_x, core_y, sender_x, sender_y,
                 along[core_x], ticks[1] * core_y, along[sender_x], ticks[1] * sender_y)
 
