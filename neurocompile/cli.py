@@ -504,7 +504,7 @@ def profile_(build: BuildPath, data: Input,
              resume: Annotated[Path | None, typer.Option(
                  metavar="FILE.npz", help="Go on where this checkpoint was written.")] = None,
              as_json: Json = False) -> None:
-    """Run a BUILD on its chip's cores and mesh: cycles, energy, and where they go."""
+    """Cycles and energy of a BUILD on its chip, and where they go."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.profile import show_profile
@@ -530,7 +530,7 @@ def profile_(build: BuildPath, data: Input,
 def disassemble(build: BuildPath,
                 core: Annotated[list[int] | None, typer.Option(
                     metavar="N", help="Only this core; may be repeated.")] = None) -> None:
-    """The program that `compile --backend chip` wrote into BUILD, as text."""
+    """The program that `compile -b chip` wrote, as text."""
     with reporting(False):
         from neurocompile.report.listing import listing
         from neurocompile_backends.chip.files import read_program
