@@ -53,33 +53,36 @@ def _mark_active(ring: Any, u: Any, v: Any, bias: Any, active: Any) -> Any:
 
 
 @njit(cache=True)
-def _add_row(ring: Any, synapse: Any, factor: Any) -> None:
+def _add_row(ring: Any, synapse: Any, shift: Any, factor: Any) -> None:
     for i in range(len(ring)):
-        ring[i] += np.int32((synapse[i] >> 16) * factor)
+        ring[i] += np.int32(np.int32(synapse[i] >> shift) * factor)
 
 
 @njit(cache=True)
-def _add_list(ring: Any, synapse: Any, first: Any, begin: Any, end: Any, factor: Any) -> None:
+def _add_list(ring: Any, synapse: Any, shift: Any, first: Any, begin: Any, end: Any,
+              factor: Any) -> None:
     """Unsigned indices spare Numba's check for negative ones."""
+    mask = (np.int64(1) << shift) - 1
     for i in range(begin, end):
         x = synapse[i]
-        ring[first + np.uint64(x & 0xFFFF)] += np.int32((x >> 16) * factor)
+        ring[first + np.uint64(x & mask)] += np.int32(np.int32(x >> shift) * factor)
 
 
 @njit(cache=True)
-def _add_late(ring: Any, synapse: Any, late: Any, axon: Any, dense: Any, factor: Any, t: Any,
-              n: Any, slots: Any) -> None:
+def _add_late(ring: Any, synapse: Any, shift: Any, late: Any, axon: Any, dense: Any, factor: Any,
+              t: Any, n: Any, slots: Any) -> None:
     at, first = np.int64(axon[A_ADDRESS]), np.int64(axon[A_FIRST])
+    mask = (np.int64(1) << shift) - 1
     for i in range(axon[A_SYNAPSES]):
         x = synapse[at + i]
-        to = np.int64(i) if dense else np.int64(x & 0xFFFF)
+        to = np.int64(i) if dense else np.int64(x & mask)
         slot = (t + 1 + np.int64(late[at + i])) % slots
-        ring[slot * n + first + to] += np.int32((x >> 16) * factor)
+        ring[slot * n + first + to] += np.int32(np.int32(x >> shift) * factor)
 
 
 @njit(cache=True)
 def _add_conv(f: Any, element: Any, delay: Any, factor: Any, t: Any, n: Any, slots: Any,
-              ring: Any, synapse: Any, rows: Any, conv_late: Any, groups: Any,
+              ring: Any, synapse: Any, shift: Any, rows: Any, conv_late: Any, groups: Any,
               conv_x: Any) -> None:
     """The output neurons of this core that see an input element, and the weight of each."""
     height, width, out_h = f[F_H], f[F_W], f[F_OH]
@@ -120,7 +123,8 @@ def _add_conv(f: Any, element: Any, delay: Any, factor: Any, t: Any, n: Any, slo
                     if f[F_LATES] >= 0:
                         into = ((t + 1 + delay + conv_late[f[F_LATES] + i]) % slots * n
                                 + f[F_FIRST] + i)
-                    ring[into] += np.int32((synapse[line + tap_x // d_x] >> 16) * factor)
+                    w = np.int32(synapse[line + tap_x // d_x] >> shift)
+                    ring[into] += np.int32(w * factor)
                 i += 1
 
 
@@ -145,8 +149,8 @@ class Tables(NamedTuple):
         (multicast).
     host_first, host_axon, host_flit
         The same for the elements of all inputs.
-    synapse, late
-        Synapses: weight << 16 | neuron from ``A_FIRST`` on; delay, where there are any.
+    synapse, late, shift
+        Synapses: weight << shift | neuron from ``A_FIRST`` on; delay, where there are any.
     conv_rows
         For each (channel here, output row): the first neuron of the section in it.
     conv_groups
@@ -183,6 +187,7 @@ class Tables(NamedTuple):
     core_chip: Any
     chips: int
     slots: int
+    shift: int
 
 
 FUNCTIONAL, ANALYTIC, CYCLE = range(3)
@@ -286,7 +291,8 @@ def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: A
 
 @njit(cache=True)
 def _travel(axons: Any, a: Any, payload: Any, t: Any, n: Any, slots: Any, ring: Any, synapse: Any,
-            late: Any, convs: Any, rows: Any, conv_late: Any, groups: Any, conv_x: Any) -> None:
+            shift: Any, late: Any, convs: Any, rows: Any, conv_late: Any, groups: Any,
+            conv_x: Any) -> None:
     """What the core of an input axon does with a spike of step t."""
     kind = axons[a, A_KIND]
     factor = np.int32(payload << axons[a, A_SHIFT])
@@ -295,15 +301,16 @@ def _travel(axons: Any, a: Any, payload: Any, t: Any, n: Any, slots: Any, ring: 
         end = begin + np.uint64(axons[a, A_SYNAPSES])
         first = np.uint64((t + 1) % slots * n + axons[a, A_FIRST])
         if kind == SPARSE:
-            _add_list(ring, synapse, first, begin, end, factor)
+            _add_list(ring, synapse, shift, first, begin, end, factor)
         else:
-            _add_row(ring[first:first + (end - begin)], synapse[begin:end], factor)
+            _add_row(ring[first:first + (end - begin)], synapse[begin:end], shift, factor)
     elif kind == CONV:
         _add_conv(convs[axons[a, A_CONV]], np.int64(axons[a, A_ADDRESS]),
-                  np.int64(axons[a, A_FIRST]), factor, t, n, slots, ring, synapse, rows,
-                  conv_late, groups, conv_x)
+                  np.int64(axons[a, A_FIRST]), factor, t, n, slots, ring, synapse, shift,
+                  rows, conv_late, groups, conv_x)
     else:
-        _add_late(ring, synapse, late, axons[a], kind == DENSE_LATE, factor, t, n, slots)
+        _add_late(ring, synapse, shift, late, axons[a], kind == DENSE_LATE, factor, t, n,
+                  slots)
 
 
 @njit(cache=True)
@@ -340,7 +347,8 @@ def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, tick
     before = flit
     gap = np.int64(0)
     mark = np.uint64(0)
-    slot = (t + 1) % slots * n
+    slot, shift = (t + 1) % slots * n, np.int64(tables.shift)
+    mask = (np.int64(1) << shift) - 1
     for row in range(tables.core_sections[core], tables.core_sections[core + 1]):
         s = sections[row]
         since = s[S_FIRST]
@@ -376,8 +384,8 @@ def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, tick
                     _write_down(axons, a, at, step_dest, step_work, events, received, arrived)
                     at += 1
                 if axons[a, A_KIND] != SPARSE:
-                    _travel(axons, a, payload, t, n, slots, ring, synapse, late, convs, rows,
-                            conv_late, groups, conv_x)
+                    _travel(axons, a, payload, t, n, slots, ring, synapse, shift, late, convs,
+                            rows, conv_late, groups, conv_x)
                     continue
                 # The same for the commonest kind, without a call.
                 factor = np.int32(payload << axons[a, A_SHIFT])
@@ -386,7 +394,7 @@ def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, tick
                 to = np.uint64(slot + axons[a, A_FIRST])
                 for j in range(begin, end):
                     x = synapse[j]
-                    ring[to + np.uint64(x & 0xFFFF)] += np.int32((x >> 16) * factor)
+                    ring[to + np.uint64(x & mask)] += np.int32(np.int32(x >> shift) * factor)
         if timed:
             gap += _ticks(since, stop, active, ticks)
     if timed:
@@ -468,8 +476,8 @@ def _inject(t: Any, chip: Any, sent: Any, tables: Any, state: Any, given: Any, s
                             totals.synapses)
                 at += 1
             _travel(axons, a, payload, t, len(state.u), tables.slots, state.ring, tables.synapse,
-                    tables.late, tables.convs, tables.conv_rows, tables.conv_late,
-                    tables.conv_groups, tables.conv_x)
+                    np.int64(tables.shift), tables.late, tables.convs, tables.conv_rows,
+                    tables.conv_late, tables.conv_groups, tables.conv_x)
     events[E_HOST] += flit - before
     return flit, at
 

@@ -64,7 +64,9 @@ class _Loader:
         self.fold = m.overflow == "fold_saturate"
         self.half = 1 << (m.u_fold_bits - 1) if self.fold else m.u_limit
         self.event = {e: ticks_of(self.target, e) for e in EVENTS}
-        self.synapses: list[Ints] = []
+        self.weights: list[Ints] = []
+        self.locals: list[Ints] = []
+        self.widest = 0
         self.convs: list[Ints] = []
         self.lates: list[Ints] = []
         self.n_synapses = 0
@@ -103,6 +105,8 @@ class _Loader:
         out_axon = bases[sent[0]] + sent[1] if sent.size else np.zeros(0, np.int64)
         out_first, table = _starts(np.concatenate(counts)), np.concatenate(axons)
         core_of = table[:, k.A_CORE]
+        # 15 bits leave 17 for a weight with its sign, which is what targets may have.
+        shift = 15 if self.widest <= 1 << 15 else 32
         tables = k.Tables(
             np.array([self.fold, self.half, m.v_limit, m.input_shift], np.int64),
             np.concatenate(sections), np.array(core_sections, np.int64),
@@ -113,11 +117,11 @@ class _Loader:
             column["element"].astype(np.int32),
             out_first, *self._flits(_owners(out_first), out_axon, core_of),
             host_first, *self._flits(host_group, host_axon, core_of),
-            _joined(self.synapses, np.int32), _joined(late, np.uint8),
+            self._synapses(shift), _joined(late, np.uint8),
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
-            self.latest + 2)
+            self.latest + 2, shift)
         return Loaded(self.program, tables, host_base, parallel)
 
     # Neurons.
@@ -208,15 +212,21 @@ class _Loader:
         axons[mine, k.A_ADDRESS] = start[np.searchsorted(shared, core.inputs["address"][mine])]
         begin, end = core.span(i)
         axons[mine, k.A_FIRST] = base + begin
-        if core.encoding(i) == "sparse" and end - begin > 1 << 16:
-            raise ValueError("a section of more than 65536 neurons with sparse synapses")
+        if core.encoding(i) == "sparse":
+            self.widest = max(self.widest, end - begin)
         self._add(synapses.weight, synapses.neuron - begin, synapses.delay)
         if np.any(synapses.delay):
             axons[mine, k.A_KIND] += k.DENSE_LATE
         self.latest = max(self.latest, int(synapses.delay.max(initial=0)))
 
+    def _synapses(self, shift: int) -> Ints:
+        dtype = np.int32 if shift == 15 else np.int64
+        weight, local = _joined(self.weights, dtype), _joined(self.locals, dtype)
+        return (weight << shift) | (local & ((1 << shift) - 1))
+
     def _add(self, weight: Ints, local: Ints, late: Ints) -> None:
-        self.synapses.append(((weight << 16) | (local & 0xFFFF)).astype(np.int32))
+        self.weights.append(weight.astype(np.int32))
+        self.locals.append(local.astype(np.int32))
         self.lates.append(late.astype(np.uint8))
         self.n_synapses += len(weight)
 
