@@ -30,8 +30,9 @@ from neurocompile_backends.neurons import mixed, update, update_narrow
 (F_FIRST, F_WEIGHT, F_ROWS, F_GROUP, F_CIN, F_H, F_W, F_OH, F_OW, F_KH, F_KW, F_SY, F_SX, F_PY,
  F_PX, F_DY, F_DX, F_GROUPS, F_LATE, F_LATES, F_COLUMNS) = range(21)
 
-# Columns of the axon table, half a line of cache a row.
-A_KIND, A_SYNAPSES, A_ADDRESS, A_FIRST, A_SHIFT, A_CONV, A_WORK, A_CORE, A_COLUMNS = range(9)
+# The head of an input axon; its synapses follow it in memory.
+A_KIND, A_SYNAPSES, A_ADDRESS, A_FIRST, A_SHIFT, A_CONV, A_WORK, A_CORE, A_HEAD = (
+    np.uint64(i) for i in range(9))
 # A_ADDRESS: its first synapse, or the element of the input for a convolution. A_FIRST: the first
 # neuron its synapses count from; the delay of a convolution's axon. A_CONV: its convolution.
 DENSE, SPARSE, CONV, DENSE_LATE, SPARSE_LATE = range(5)
@@ -53,28 +54,28 @@ def _mark_active(ring: Any, u: Any, v: Any, bias: Any, active: Any) -> Any:
 
 
 @njit(cache=True)
-def _add_row(ring: Any, synapse: Any, shift: Any, factor: Any) -> None:
+def _add_row(ring: Any, memory: Any, shift: Any, factor: Any) -> None:
     for i in range(len(ring)):
-        ring[i] += np.int32(np.int32(synapse[i] >> shift) * factor)
+        ring[i] += np.int32(np.int32(memory[i] >> shift) * factor)
 
 
 @njit(cache=True)
-def _add_list(ring: Any, synapse: Any, shift: Any, first: Any, begin: Any, end: Any,
+def _add_list(ring: Any, memory: Any, shift: Any, first: Any, begin: Any, end: Any,
               factor: Any) -> None:
     """Unsigned indices spare Numba's check for negative ones."""
     mask = (np.int64(1) << shift) - 1
     for i in range(begin, end):
-        x = synapse[i]
+        x = memory[i]
         ring[first + np.uint64(x & mask)] += np.int32(np.int32(x >> shift) * factor)
 
 
 @njit(cache=True)
-def _add_late(ring: Any, synapse: Any, shift: Any, late: Any, axon: Any, dense: Any, factor: Any,
+def _add_late(ring: Any, memory: Any, shift: Any, late: Any, a: Any, dense: Any, factor: Any,
               t: Any, n: Any, slots: Any) -> None:
-    at, first = np.int64(axon[A_ADDRESS]), np.int64(axon[A_FIRST])
+    at, first = np.int64(memory[a + A_ADDRESS]), np.int64(memory[a + A_FIRST])
     mask = (np.int64(1) << shift) - 1
-    for i in range(axon[A_SYNAPSES]):
-        x = synapse[at + i]
+    for i in range(memory[a + A_SYNAPSES]):
+        x = memory[at + i]
         to = np.int64(i) if dense else np.int64(x & mask)
         slot = (t + 1 + np.int64(late[at + i])) % slots
         ring[slot * n + first + to] += np.int32(np.int32(x >> shift) * factor)
@@ -82,7 +83,7 @@ def _add_late(ring: Any, synapse: Any, shift: Any, late: Any, axon: Any, dense: 
 
 @njit(cache=True)
 def _add_conv(f: Any, element: Any, delay: Any, factor: Any, t: Any, n: Any, slots: Any,
-              ring: Any, synapse: Any, shift: Any, rows: Any, conv_late: Any, groups: Any,
+              ring: Any, memory: Any, shift: Any, rows: Any, conv_late: Any, groups: Any,
               conv_x: Any) -> None:
     """The output neurons of this core that see an input element, and the weight of each."""
     height, width, out_h = f[F_H], f[F_W], f[F_OH]
@@ -123,7 +124,7 @@ def _add_conv(f: Any, element: Any, delay: Any, factor: Any, t: Any, n: Any, slo
                     if f[F_LATES] >= 0:
                         into = ((t + 1 + delay + conv_late[f[F_LATES] + i]) % slots * n
                                 + f[F_FIRST] + i)
-                    w = np.int32(synapse[line + tap_x // d_x] >> shift)
+                    w = np.int32(memory[line + tap_x // d_x] >> shift)
                     ring[into] += np.int32(w * factor)
                 i += 1
 
@@ -139,18 +140,20 @@ class Tables(NamedTuple):
 
     machine
         fold, u limit, v limit, input shift.
-    sections, convs, axons
-        A row each (``S_...``, ``F_...``, ``A_...``); ``core_sections[c]`` is where core c's begin.
+    sections, convs
+        A row each (``S_...``, ``F_...``); ``core_sections[c]`` is where core c's begin.
     keep_u, keep_v, threshold, bias, initial, element
         A value a neuron; ``element`` is its index in its population.
     out_first, out_axon, out_flit
-        Output axons of neuron i: input axons ``out_axon[out_first[i]:out_first[i + 1]]``. One
-        travels in a flit of its own if its ``out_flit`` is 1, else in that of the one before
-        (multicast).
+        Output axons of neuron i: ``out_axon[out_first[i]:out_first[i + 1]]``, each the place of an
+        input axon's head in ``memory``. One travels in a flit of its own if its ``out_flit`` is 1,
+        else in that of the one before (multicast).
     host_first, host_axon, host_flit
         The same for the elements of all inputs.
-    synapse, late, shift
-        Synapses: weight << shift | neuron from ``A_FIRST`` on; delay, where there are any.
+    memory, late, shift
+        Input axons, each a head (``A_...``) and its synapses: weight << shift | neuron from
+        ``A_FIRST`` on; so that what a spike reads lies together. Kernels of convolutions have a
+        place of their own. ``late``: delays of synapses, where there are any.
     conv_rows
         For each (channel here, output row): the first neuron of the section in it.
     conv_groups
@@ -165,7 +168,6 @@ class Tables(NamedTuple):
     sections: Any
     core_sections: Any
     convs: Any
-    axons: Any
     keep_u: Any
     keep_v: Any
     threshold: Any
@@ -178,7 +180,7 @@ class Tables(NamedTuple):
     host_first: Any
     host_axon: Any
     host_flit: Any
-    synapse: Any
+    memory: Any
     late: Any
     conv_rows: Any
     conv_groups: Any
@@ -290,36 +292,36 @@ def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: A
 
 
 @njit(cache=True)
-def _travel(axons: Any, a: Any, payload: Any, t: Any, n: Any, slots: Any, ring: Any, synapse: Any,
-            shift: Any, late: Any, convs: Any, rows: Any, conv_late: Any, groups: Any,
+def _travel(a: Any, payload: Any, t: Any, n: Any, slots: Any, ring: Any, memory: Any, shift: Any,
+            late: Any, convs: Any, rows: Any, conv_late: Any, groups: Any,
             conv_x: Any) -> None:
     """What the core of an input axon does with a spike of step t."""
-    kind = axons[a, A_KIND]
-    factor = np.int32(payload << axons[a, A_SHIFT])
+    kind = np.int64(memory[a + A_KIND])
+    factor = np.int32(payload << memory[a + A_SHIFT])
     if kind <= SPARSE:
-        begin = np.uint64(axons[a, A_ADDRESS])
-        end = begin + np.uint64(axons[a, A_SYNAPSES])
-        first = np.uint64((t + 1) % slots * n + axons[a, A_FIRST])
+        begin = np.uint64(memory[a + A_ADDRESS])
+        end = begin + np.uint64(memory[a + A_SYNAPSES])
+        first = np.uint64((t + 1) % slots * n + memory[a + A_FIRST])
         if kind == SPARSE:
-            _add_list(ring, synapse, shift, first, begin, end, factor)
+            _add_list(ring, memory, shift, first, begin, end, factor)
         else:
-            _add_row(ring[first:first + (end - begin)], synapse[begin:end], shift, factor)
+            _add_row(ring[first:first + (end - begin)], memory[begin:end], shift, factor)
     elif kind == CONV:
-        _add_conv(convs[axons[a, A_CONV]], np.int64(axons[a, A_ADDRESS]),
-                  np.int64(axons[a, A_FIRST]), factor, t, n, slots, ring, synapse, shift,
+        _add_conv(convs[memory[a + A_CONV]], np.int64(memory[a + A_ADDRESS]),
+                  np.int64(memory[a + A_FIRST]), factor, t, n, slots, ring, memory, shift,
                   rows, conv_late, groups, conv_x)
     else:
-        _add_late(ring, synapse, shift, late, axons[a], kind == DENSE_LATE, factor, t, n,
+        _add_late(ring, memory, shift, late, a, kind == DENSE_LATE, factor, t, n,
                   slots)
 
 
 @njit(cache=True)
-def _write_down(axons: Any, a: Any, at: Any, dest: Any, work: Any, events: Any, received: Any,
+def _write_down(memory: Any, a: Any, at: Any, dest: Any, work: Any, events: Any, received: Any,
                 arrived: Any) -> None:
     """One destination of a flit for the timing, and what it will cost there."""
-    core, kind, synapses = axons[a, A_CORE], axons[a, A_KIND], axons[a, A_SYNAPSES]
+    core, kind, synapses = memory[a + A_CORE], memory[a + A_KIND], memory[a + A_SYNAPSES]
     dest[at] = core
-    work[at] = axons[a, A_WORK]
+    work[at] = memory[a + A_WORK]
     events[E_DENSE + (kind if kind < DENSE_LATE else kind - DENSE_LATE)] += synapses
     received[core] += 1
     arrived[core] += synapses
@@ -335,7 +337,7 @@ def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, tick
     take theirs; what follows the last flit is the tail.
     """
     # Taken out of their tuples, which Numba would hand over whole at each call.
-    axons, ring, synapse, late = tables.axons, state.ring, tables.synapse, tables.late
+    ring, memory, late = state.ring, tables.memory, tables.late
     convs, rows, conv_late = tables.convs, tables.conv_rows, tables.conv_late
     groups, conv_x, sections = tables.conv_groups, tables.conv_x, tables.sections
     out_first, out_axon, out_flit = tables.out_first, tables.out_axon, tables.out_flit
@@ -353,15 +355,13 @@ def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, tick
         s = sections[row]
         since = s[S_FIRST]
         stop = s[S_FIRST] + s[S_COUNT]
-        # What the spikes ahead will read is fetched while this one is delivered: the axons of the
-        # second next, then the synapses of the next.
+        # What the second next spike will read is fetched while this one is delivered.
         i = _next(fired, since, stop)
         ahead = _next(fired, i + 1, stop)
-        _fetch_axons(axons, out_axon, out_first, ahead, stop)
+        _fetch(memory, out_axon, out_first, ahead, stop)
         while i < stop:
             later = _next(fired, ahead + 1, stop)
-            _fetch_axons(axons, out_axon, out_first, later, stop)
-            _fetch_synapses(axons, synapse, out_axon, out_first, ahead, stop)
+            _fetch(memory, out_axon, out_first, later, stop)
             now, i, ahead = i, ahead, later
             payload = fired[now]
             mark += mixed(s[S_BASE] + element[now], payload)
@@ -381,19 +381,19 @@ def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, tick
                         step_fan[flit] = at
                         gap = np.int64(0)
                         flit += 1
-                    _write_down(axons, a, at, step_dest, step_work, events, received, arrived)
+                    _write_down(memory, a, at, step_dest, step_work, events, received, arrived)
                     at += 1
-                if axons[a, A_KIND] != SPARSE:
-                    _travel(axons, a, payload, t, n, slots, ring, synapse, shift, late, convs,
+                if memory[a + A_KIND] != SPARSE:
+                    _travel(a, payload, t, n, slots, ring, memory, shift, late, convs,
                             rows, conv_late, groups, conv_x)
                     continue
                 # The same for the commonest kind, without a call.
-                factor = np.int32(payload << axons[a, A_SHIFT])
-                begin = np.uint64(axons[a, A_ADDRESS])
-                end = begin + np.uint64(axons[a, A_SYNAPSES])
-                to = np.uint64(slot + axons[a, A_FIRST])
+                factor = np.int32(payload << memory[a + A_SHIFT])
+                begin = np.uint64(memory[a + A_ADDRESS])
+                end = begin + np.uint64(memory[a + A_SYNAPSES])
+                to = np.uint64(slot + memory[a + A_FIRST])
                 for j in range(begin, end):
-                    x = synapse[j]
+                    x = memory[j]
                     ring[to + np.uint64(x & mask)] += np.int32(np.int32(x >> shift) * factor)
         if timed:
             gap += _ticks(since, stop, active, ticks)
@@ -420,19 +420,13 @@ def _next(fired: Any, i: Any, stop: Any) -> Any:
 
 
 @njit(cache=True)
-def _fetch_axons(axons: Any, out_axon: Any, out_first: Any, i: Any, stop: Any) -> None:
+def _fetch(memory: Any, out_axon: Any, out_first: Any, i: Any, stop: Any) -> None:
+    """The heads of a neuron's axons and their first synapses."""
     if i < stop:
         for o in range(out_first[i], out_first[i + 1]):
-            prefetch(axons, np.uint64(out_axon[o]) * np.uint64(A_COLUMNS))
-
-
-@njit(cache=True)
-def _fetch_synapses(axons: Any, synapse: Any, out_axon: Any, out_first: Any, i: Any,
-                    stop: Any) -> None:
-    """Addresses of a convolution's axons are no synapses: fetching the wrong line does no harm."""
-    if i < stop:
-        for o in range(out_first[i], out_first[i + 1]):
-            prefetch(synapse, np.uint64(axons[np.uint64(out_axon[o]), A_ADDRESS]))
+            a = np.uint64(out_axon[o])
+            prefetch(memory, a)
+            prefetch(memory, a + np.uint64(16))
 
 
 @njit(cache=True)
@@ -447,7 +441,7 @@ def _ticks(first: Any, stop: Any, active: Any, ticks: Any) -> Any:
 def _inject(t: Any, chip: Any, sent: Any, tables: Any, state: Any, given: Any, step: Any,
             ticks: Any, events: Any, totals: Any, timed: Any) -> Any:
     """Spikes of inputs for the cores of one chip; ``sent`` as for ``_send``."""
-    axons, core_chip = tables.axons, tables.core_chip
+    memory, core_chip = tables.memory, tables.core_chip
     flit, at = sent
     if t + 1 >= len(given.first):
         return flit, at
@@ -464,7 +458,7 @@ def _inject(t: Any, chip: Any, sent: Any, tables: Any, state: Any, given: Any, s
             a = np.uint64(tables.host_axon[o])
             if tables.host_flit[o]:
                 started = False
-            if core_chip[axons[a, A_CORE]] != chip:
+            if core_chip[memory[a + A_CORE]] != chip:
                 continue
             if timed:
                 if not started:  # what goes to several chips is sent to each
@@ -472,10 +466,10 @@ def _inject(t: Any, chip: Any, sent: Any, tables: Any, state: Any, given: Any, s
                     step.fan[flit] = at
                     flit += 1
                     started = True
-                _write_down(axons, a, at, step.dest, step.work, events, totals.received,
+                _write_down(memory, a, at, step.dest, step.work, events, totals.received,
                             totals.synapses)
                 at += 1
-            _travel(axons, a, payload, t, len(state.u), tables.slots, state.ring, tables.synapse,
+            _travel(a, payload, t, len(state.u), tables.slots, state.ring, memory,
                     np.int64(tables.shift), tables.late, tables.convs, tables.conv_rows,
                     tables.conv_late, tables.conv_groups, tables.conv_x)
     events[E_HOST] += flit - before

@@ -68,6 +68,7 @@ class _Loader:
         self.locals: list[Ints] = []
         self.widest = 0
         self.convs: list[Ints] = []
+        self.kernel_sizes: list[int] = []
         self.lates: list[Ints] = []
         self.n_synapses = 0
         self.rows: list[Ints] = []
@@ -101,23 +102,20 @@ class _Loader:
         m = self.target.machine
         column = {name: np.concatenate([part[name] for part in neurons]) for name in neurons[0]}
         sent = np.concatenate(outputs, axis=1)
-        late = self.lates if self.latest else []
         out_axon = bases[sent[0]] + sent[1] if sent.size else np.zeros(0, np.int64)
         out_first, table = _starts(np.concatenate(counts)), np.concatenate(axons)
         core_of = table[:, k.A_CORE]
-        # 15 bits leave 17 for a weight with its sign, which is what targets may have.
-        shift = 15 if self.widest <= 1 << 15 else 32
+        memory, late, places, shift = self._memory(table)
         tables = k.Tables(
             np.array([self.fold, self.half, m.v_limit, m.input_shift], np.int64),
             np.concatenate(sections), np.array(core_sections, np.int64),
-            np.array(self.convs, np.int64).reshape(-1, k.F_COLUMNS), table,
+            np.array(self.convs, np.int64).reshape(-1, k.F_COLUMNS),
             column["keep_u"].astype(np.int32), column["keep_v"].astype(np.int32),
             column["threshold"].astype(np.int32),
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32),
-            out_first, *self._flits(_owners(out_first), out_axon, core_of),
-            host_first, *self._flits(host_group, host_axon, core_of),
-            self._synapses(shift), _joined(late, np.uint8),
+            out_first, *self._flits(_owners(out_first), out_axon, core_of, places),
+            host_first, *self._flits(host_group, host_axon, core_of, places), memory, late,
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
@@ -180,7 +178,7 @@ class _Loader:
 
     def _axons(self, core: CoreContents, index: int, base: int, conv_x: Ints) -> Ints:
         """The rows of a core's input axons. ``base``: the first of its neurons."""
-        axons = np.zeros((len(core.inputs["format"]), k.A_COLUMNS), np.int64)
+        axons = np.zeros((len(core.inputs["format"]), int(k.A_HEAD)), np.int64)
         axons[:, k.A_SYNAPSES] = core.inputs["synapses"]
         axons[:, k.A_CORE] = index
         lanes = self.target.timing.lanes
@@ -198,9 +196,7 @@ class _Loader:
             each = self.event["synapse_" + core.encoding(i)]
             axons[mine, k.A_WORK] = (self.event["axon_in"]
                                      + -(-core.inputs["synapses"][mine] // lanes) * each)
-        if len(axons) and int(axons.max()) >= 1 << 31:
-            raise ValueError("more synapses or ticks than 31 bits count")
-        return axons.astype(np.int32)
+        return axons
 
     def _entries(self, core: CoreContents, i: int, base: int, mine: Ints, axons: Ints) -> None:
         """Synapses of a format; axons that share theirs (parallel ones) share them here too."""
@@ -219,10 +215,42 @@ class _Loader:
             axons[mine, k.A_KIND] += k.DENSE_LATE
         self.latest = max(self.latest, int(synapses.delay.max(initial=0)))
 
-    def _synapses(self, shift: int) -> Ints:
-        dtype = np.int32 if shift == 15 else np.int64
-        weight, local = _joined(self.weights, dtype), _joined(self.locals, dtype)
-        return (weight << shift) | (local & ((1 << shift) - 1))
+    def _memory(self, axons: Ints) -> tuple[Ints, Ints, Ints, int]:
+        """Heads and synapses as they lie in memory; (memory, delays, place of each head, shift).
+
+        ``A_ADDRESS`` of ``axons`` and ``F_WEIGHT`` of convolutions count synapses as they were
+        read; they are made places in memory.
+        """
+        # 15 bits leave 17 for a weight with its sign, which is what targets may have.
+        shift, dtype = (15, np.int32) if self.widest <= 1 << 15 else (32, np.int64)
+        synapses = (_joined(self.weights, dtype) << shift) | (
+            _joined(self.locals, dtype) & ((1 << shift) - 1))
+        lates = _joined(self.lates, np.uint8)
+        count, address = axons[:, k.A_SYNAPSES], axons[:, k.A_ADDRESS].copy()
+        listed = np.flatnonzero((axons[:, k.A_KIND] != k.CONV) & (count > 0))
+        _, first, which = np.unique(address[listed], return_index=True, return_inverse=True)
+        owners = listed[first]
+        size = np.full(len(axons), int(k.A_HEAD), np.int64)
+        size[owners] += count[owners]
+        places = np.cumsum(size) - size
+        kernels = int(size.sum()) + np.cumsum([0, *self.kernel_sizes])
+        total = int(kernels[-1])
+        if max(total, int(axons.max(initial=0))) >= 1 << 31:
+            raise ValueError("more synapses or ticks than 31 bits count")
+        axons[listed, k.A_ADDRESS] = places[owners][which.reshape(-1)] + int(k.A_HEAD)
+        memory, late = np.zeros(total, dtype), np.zeros(total if self.latest else 0, np.uint8)
+        memory[places[:, None] + np.arange(int(k.A_HEAD))] = axons
+        spans = [(address[owners], places[owners] + int(k.A_HEAD), count[owners]),
+                 (np.array([row[k.F_WEIGHT] for row in self.convs], np.int64), kernels[:-1],
+                  np.array(self.kernel_sizes, np.int64))]
+        for old, new, n in spans:
+            nth = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
+            memory[np.repeat(new, n) + nth] = synapses[np.repeat(old, n) + nth]
+            if self.latest:
+                late[np.repeat(new, n) + nth] = lates[np.repeat(old, n) + nth]
+        for row, place in zip(self.convs, kernels[:-1].tolist(), strict=True):
+            row[k.F_WEIGHT] = place
+        return memory, late, places, shift
 
     def _add(self, weight: Ints, local: Ints, late: Ints) -> None:
         self.weights.append(weight.astype(np.int32))
@@ -250,6 +278,7 @@ class _Loader:
         row[k.F_GROUPS] = g.groups
         none = np.zeros(kernels.size, np.int64)
         self._add(kernels.reshape(-1), none, none)
+        self.kernel_sizes.append(kernels.size)
         self.rows.append(table)
         self.n_rows += len(table)
         self.groups.append(group)
@@ -266,12 +295,13 @@ class _Loader:
 
     # Flits and inputs.
 
-    def _flits(self, group: Ints, axon: Ints, core: Ints) -> tuple[Ints, Ints]:
-        """Axons in the order they are sent in, and which begin a flit: each of them, or as few as
-        no core is named in twice (multicast). ``group``: what may share a flit, ascending."""
+    def _flits(self, group: Ints, axon: Ints, core: Ints, places: Ints) -> tuple[Ints, Ints]:
+        """Places of axons in the order they are sent in, and which begin a flit: each of them, or
+        as few as no core is named in twice (multicast). ``group``: what may share a flit,
+        ascending."""
         n = len(axon)
         if self.target.chip.router == "unicast":
-            return axon.astype(np.int32), np.ones(n, np.int8)
+            return places[axon].astype(np.int32), np.ones(n, np.int8)
         to = core[axon]
         order = np.lexsort((np.arange(n), to, group))
         new = _changes(group[order]) | _changes(to[order])
@@ -281,7 +311,7 @@ class _Loader:
             self.program.chip, self.program.x, self.program.y)))
         order = np.lexsort((rank[to], again, group))
         starts = _changes(group[order]) | _changes(again[order])
-        return axon[order].astype(np.int32), starts.astype(np.int8)
+        return places[axon[order]].astype(np.int32), starts.astype(np.int8)
 
     def _host(self, bases: Ints) -> tuple[Ints, Ints, Ints, dict[str, int], dict[str, int]]:
         first: list[Ints] = [np.zeros(1, np.int64)]
