@@ -162,7 +162,18 @@ def mapping_facts(build: Build) -> Facts:
         "fullest": {name: {"used": max((getattr(u, name) for u in use), default=0),
                            "limit": getattr(limits, name)} for name in names},
         **cost_facts(build.mapping),
+        "pinned": _pinned(build.mapping),
     }
+
+
+def _pinned(mapping: Mapping) -> list[Facts]:
+    """The cores that a mapping file names: by its number, who is there and where it is."""
+    wanted, place = mapping.constraints, mapping.placement
+    return [{"core": core, "number": number,
+             "populations": [name for name, numbers in wanted.cores.items() if number in numbers],
+             "tile": None if place is None else [int(place.chip[core]), int(place.x[core]),
+                                                 int(place.y[core])]}
+            for core, number in enumerate(wanted.pinned)]
 
 
 def cost_facts(mapping: Mapping) -> Facts:
@@ -185,7 +196,7 @@ def cost_facts(mapping: Mapping) -> Facts:
     }
     if place is not None:
         facts["hops"] = _bounded(total_hops(measured.between, place, layout),
-                                 hop_bound(measured.between, layout))
+                                 hop_bound(measured.between, layout, mapping.constraints))
         facts["chips"] = int(place.chip.max(initial=-1)) + 1
         facts["links"] = [{"from": a, "to": b, "messages": n}
                           for a, b, n in chip_links(measured.between, place)]

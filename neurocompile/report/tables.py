@@ -134,6 +134,11 @@ def show_build(console: Console, facts: dict[str, Any]) -> None:
             (d["projection"], d["delays"], d["rounded"], d["max_error_s"], d["rms_error_s"],
              d["collisions"]) for d in facts["delays"]])
     _show_costs(console, cores)
+    if cores["pinned"]:
+        show_table(console, "pinned cores", ("number", "core", "populations", "chip, x, y"), [
+            (p["number"], p["core"], " ".join(p["populations"]),
+             "-" if p["tile"] is None else ", ".join(map(str, p["tile"])))
+            for p in cores["pinned"]])
     show_table(console, "fullest core", ("limit", "used", "of"), [
         (name, entry["used"], entry["limit"] or "no limit")
         for name, entry in cores["fullest"].items()])

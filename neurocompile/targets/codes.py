@@ -53,4 +53,24 @@ CODES: dict[str, tuple[str, str]] = {
     "E534": ("wrong accounting", "What a mapping says a core uses differs from the recount."),
     "E535": ("place that does not exist", "A core of a mapping is on no tile of the target."),
     "E536": ("place taken", "More cores are on a tile or a chip than it has."),
+    "E537": ("not on the wanted core",
+             "A mapping does not keep its constraints: a pinned population is elsewhere, a pinned "
+             "core holds something else, or a core more than it is to hold."),
+    "E538": ("not at the wanted place",
+             "A mapping does not keep its constraints: a core is on another tile or chip."),
+    "E539": ("core on a faulty tile", "Something is on a tile, or a core of it, that does not "
+                                      "work."),
+    "E540": ("mapping file cannot be read", "--mapping takes a TOML file, see docs/mapping.md."),
+    "E541": ("unknown key of a mapping file", "Keys that nothing reads are refused."),
+    "E542": ("wrong type in a mapping file", "Write the value as docs/mapping.md shows."),
+    "E543": ("number of a mapping file out of range", "The possible numbers are named."),
+    "E544": ("no such population",
+             "A mapping file names a population that is not on the chip; inputs are on no core. "
+             "`neurocompile inspect BUILD` lists them."),
+    "E545": ("constraints contradict each other", "No mapping can keep both; both are named."),
+    "E546": ("pinned core too small",
+             "What is pinned to a core exceeds a limit of it, however it is cut."),
+    "E547": ("no room where a core has to be",
+             "A constraint names a tile or a chip that the target does not have, or more cores "
+             "for it than work there."),
 }

@@ -95,7 +95,8 @@ def test_exchanges_count_hops_as_the_measure_does() -> None:
     between = rng.integers(0, 9, (10, 10)).astype(float)
     np.fill_diagonal(between, 0)
     places = places_of(layout, 10)
-    search = _Exchange(between + between.T, hops_between(places, layout).astype(float), rng)
+    search = _Exchange(between + between.T, hops_between(places, layout).astype(float), rng,
+                       np.ones((10, 12), bool))
     start = np.arange(10)
     ended = search.descend(start)
     before, after = (total_hops(between, at(places, p), layout) for p in (start, ended))

@@ -22,7 +22,8 @@ from neurocompile.diagnostics import CompileError
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Sparse
-from neurocompile.passes.partition import ChipNetwork, Partition, core_lower_bound
+from neurocompile.passes.cores import ChipNetwork
+from neurocompile.passes.partition import Partition, core_lower_bound
 from neurocompile.passes.portfolio import Portfolio, choose, search
 from neurocompile.passes.portfolio.choose import tiled_mapping
 from neurocompile.passes.portfolio.hypergraph import hypergraph
@@ -70,18 +71,19 @@ def test_each_search_gives_a_legal_mapping(method: str) -> None:
     quantized = clusters(target_with(neurons=60, input_axons=200, output_axons=200,
                                      synapse_memory_bits=20_000), 5, 80, 2)
     graph = hypergraph(quantized, {}, 60)
+    nowhere = np.full(len(graph.population), -1)
     if method == "grown":
-        home = search.grown(graph, 60, 0)
+        home = search.grown(graph, nowhere, 60, 0)
     else:
         pytest.importorskip("pymetis")
-        home = search.by_metis(graph, core_lower_bound(quantized), 60, 0)
+        home = search.by_metis(graph, nowhere, core_lower_bound(quantized), 60, 0)
     assert home is not None
     assert check_mapping(search.mapping_of(quantized, graph, home)) == []
 
 
 def test_tiles_of_a_convolution_share_more_axons_than_blocks() -> None:
     quantized = convolutional(target_with(synapse_memory_bits=100_000))
-    cores = tiled(ChipNetwork(quantized, None), 1000)
+    cores = tiled(ChipNetwork(quantized), 1000)
     assert cores is not None
     mapping, blocks = tiled_mapping(quantized, cores), Partition().run(quantized)
     assert check_mapping(mapping) == []
@@ -92,7 +94,7 @@ def test_tiles_of_a_convolution_share_more_axons_than_blocks() -> None:
 
 def test_kernels_of_tiles_are_counted_once_a_core() -> None:
     quantized = convolutional(target_with("generic", neurons=300))
-    cores = tiled(ChipNetwork(quantized, None), 1000)
+    cores = tiled(ChipNetwork(quantized), 1000)
     assert cores is not None
     assert check_mapping(tiled_mapping(quantized, cores)) == []
 
