@@ -3,7 +3,8 @@
 Cores in the order of the Fiedler vector of their traffic go along a Hilbert curve; then the best
 exchange of two cores, or move to a free place, is made until none helps, from this start and from
 a few shaken ones. Networks larger than a chip take as few chips as they can. What the user wants
-of a core (docs/mapping.md) holds from the start and in each exchange.
+of a core (docs/mapping.md) holds from the start and in each exchange. For a multicast router,
+exchanges that make its trees smaller follow.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from neurocompile.diagnostics import fail
 from neurocompile.ir.mapping import Mapping, Placement
 from neurocompile.verification.mesh import at, hops_between, places_of
+from neurocompile.verification.routes import trees_of
 from neurocompile.verification.traffic import traffic
 
 Floats = npt.NDArray[np.float64]
@@ -55,7 +57,12 @@ class Place:
         hops = hops_between(places, layout).astype(float)
         place = _start(_line(both), allowed, places, mapping)
         search = _Exchange(both, hops, np.random.default_rng(self.seed), allowed)
-        return replace(mapping, placement=at(places, search.best_from(place)))
+        place = search.best_from(place)
+        if layout.router == "multicast":
+            from neurocompile.passes.trees import descend  # loads Numba
+
+            place = descend(trees_of(mapping), places, layout, place, allowed)
+        return replace(mapping, placement=at(places, place))
 
 
 def _allowed(mapping: Mapping, places: Placement) -> Bools:

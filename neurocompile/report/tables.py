@@ -148,7 +148,8 @@ def _show_costs(console: Console, cores: dict[str, Any]) -> None:
     rates = "at the rates of the calibration data" if cores["profiled"] else "if every neuron fires"
     rows = [("cores", {"value": cores["used"], "lower_bound": cores["lower_bound"],
                        "ratio_to_bound": cores["ratio_to_bound"]}),
-            ("messages between cores", cores["messages"]), ("hops", cores["hops"]),
+            ("messages between cores", cores["messages"]),
+            (f"hops, {cores['router']}", cores["hops"]),
             ("operations of the worst core", cores["worst_core_operations"])]
     show_table(console, f"mapping, a step, {rates}", ("", "used", "at least", "ratio"), [
         (name, entry["value"], entry["lower_bound"], entry["ratio_to_bound"])

@@ -16,7 +16,8 @@ from neurocompile.passes.partition import Partition, check_possible, core_lower_
 from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio.tiles import TiledCore, tiled
 from neurocompile.verification.mapping import check_mapping
-from neurocompile.verification.mesh import total_hops, working_cores
+from neurocompile.verification.mesh import working_cores
+from neurocompile.verification.routes import hops_of
 from neurocompile.verification.traffic import traffic
 
 MOST_SYNAPSES = 20_000_000
@@ -102,8 +103,7 @@ class Portfolio:
         hops = 0.0
         if weights.get("hops"):
             placed = Place(self.seed).run(replace(mapping, rates=self.rates))
-            assert placed.placement is not None
-            hops = total_hops(measured.between, placed.placement, mapping.target.chip)
+            hops = hops_of(placed)
         worst = float(measured.operations.max(initial=0.0))
         values = {"cores": mapping.n_cores, "messages": messages, "operations": worst,
                   "hops": hops}
