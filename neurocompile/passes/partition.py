@@ -33,15 +33,8 @@ from neurocompile.passes.cores import (
     note_destinations,
     part_of,
 )
-from neurocompile.passes.footprint import (
-    SYNAPSES_PER_ENTRY,
-    Block,
-    Counts,
-    Footprint,
-    index_bits,
-    max_delay,
-    packed_bits,
-)
+from neurocompile.passes.footprint import Block, Counts, max_delay
+from neurocompile.passes.least import LeastMemory, least_cores, most_together, targets_of
 from neurocompile.verification.mesh import working_cores
 
 MAX_ROUNDS = 64
@@ -112,18 +105,21 @@ def check_possible(quantized: QuantizedNetwork, wanted: Constraints) -> ChipNetw
 def core_lower_bound(quantized: QuantizedNetwork) -> int:
     """No partition uses fewer cores: the largest ceil(total / limit) over all limits of a core.
 
-    Totals leave out what depends on the partition (axons to several cores), so that the bound
-    holds for every partition. Memory is the least that so few cores could do with.
+    Of what depends on the partition, totals have the least that any needs: a neuron sends to as
+    many cores as its targets fill (``neurocompile.passes.least``), and memory is what so few cores
+    could do with.
     """
     network = ChipNetwork(quantized)
     core, populations = quantized.target.core, network.populations.values()
+    together = {p.name: most_together(p, quantized.target.core) for p in populations}
     input_axons = output_axons = 0
     for print_ in network.footprints:
         source = quantized.population(print_.projection.source)
-        sent = print_.fan_out(source.n)
-        reaching = int(np.count_nonzero(sent))
-        input_axons += reaching * print_.axons_per_source
-        output_axons += reaching * network.slots if source.role != "source" else 0
+        targets = targets_of(print_, source.n)
+        input_axons += int(np.count_nonzero(targets)) * print_.axons_per_source
+        if source.role != "source":
+            cores = least_cores(targets, together[print_.projection.target])
+            output_axons += int(cores.sum()) * network.slots
     totals = (
         (sum(p.n for p in populations), core.neurons),
         (input_axons, core.input_axons), (output_axons, core.output_axons),
@@ -134,7 +130,7 @@ def core_lower_bound(quantized: QuantizedNetwork) -> int:
     n = sum(p.n for p in populations)
     if not core.synapse_memory_bits or not n:
         return least
-    memories = [_LeastMemory(print_) for print_ in network.footprints]
+    memories = [LeastMemory(print_) for print_ in network.footprints]
 
     def needed(n_cores: int) -> int:
         bits = sum(memory.bits(n_cores) for memory in memories)
@@ -145,39 +141,6 @@ def core_lower_bound(quantized: QuantizedNetwork) -> int:
     while needed(least) > least:
         least += 1
     return least
-
-
-class _LeastMemory:
-    """The synaptic memory a projection takes on any so many cores together, at the least.
-
-    A core with up to 2^j neurons of the target has indices of j bits. On k cores at most k * 2^j
-    neurons can have no more than that: those with the most synapses. Entries are filled in the
-    way that wastes least.
-    """
-
-    def __init__(self, print_: Footprint):
-        self.print_ = print_
-        n = print_.n_target
-        fan_in = np.broadcast_to(print_.lone_axons(), (n,))
-        self.largest = np.concatenate([[0], np.cumsum(-np.sort(-fan_in))])
-
-    def bits(self, n_cores: int) -> float:
-        print_ = self.print_
-        if print_.encoding == "conv":
-            return print_.transform.n_parameters * print_.weight_bits
-        n, total = len(self.largest) - 1, int(self.largest[-1])
-        before = self._bits_a_synapse(0)
-        bits, held = total * before, n_cores
-        while print_.encoding == "sparse" and held < n:
-            now = self._bits_a_synapse(index_bits(held // n_cores + 1))
-            bits += (total - int(self.largest[held])) * (now - before)
-            before, held = now, max(2 * held, 64 * n_cores)
-        return bits
-
-    def _bits_a_synapse(self, index: int) -> float:
-        counts = np.arange(1, SYNAPSES_PER_ENTRY + 1)
-        return float(np.min(packed_bits(counts, self.print_.synapse_bits + index,
-                                        self.print_.core) / counts))
 
 
 def _n_distinct(parts: list[IntArray]) -> int:

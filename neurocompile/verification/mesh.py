@@ -1,4 +1,4 @@
-"""Hops on the mesh of a target, and how few any placement can need.
+"""Hops on the mesh of a target, and the places it has.
 
 A message goes from tile to tile along x, then y, one hop a tile; between cores of a tile there is
 none. No source says how chips are arranged: they are taken to stand in a row, the right edge of one
@@ -20,8 +20,6 @@ from neurocompile.ir.target import ChipLayout
 Floats = npt.NDArray[np.float64]
 
 NOTHING = Constraints()
-EXACT_CORES = 200
-"""Up to so many cores the bound solves an assignment; above, each core gets its best place."""
 
 
 def hops_between(placement: Placement, layout: ChipLayout) -> npt.NDArray[np.int64]:
@@ -34,28 +32,6 @@ def hops_between(placement: Placement, layout: ChipLayout) -> npt.NDArray[np.int
 def total_hops(between: Floats, placement: Placement, layout: ChipLayout) -> float:
     """Sum over messages of the hops each takes, a step."""
     return float(np.sum(between * hops_between(placement, layout)))
-
-
-def hop_bound(between: Floats, layout: ChipLayout, wanted: Constraints = NOTHING) -> float:
-    """No placement of these cores on the fewest chips needs fewer hops (Gilmore 1962, Lawler 1963).
-
-    A core at a place sends its largest traffic nowhere closer than to the nearest places, in turn.
-    The least sum of that over all assignments counts every message at both ends.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    n = len(between)
-    if n < 2:
-        return 0.0
-    places = places_of(layout, n, wanted)
-    both = between + between.T
-    traffic = -np.sort(-(both - np.diag(np.diag(both))), axis=1)[:, :n - 1]
-    near = np.sort(hops_between(places, layout), axis=1)[:, 1:n]
-    cost = traffic @ near.T.astype(float)
-    if n > EXACT_CORES:
-        return float(cost.min(axis=1).sum()) / 2
-    rows, columns = linear_sum_assignment(cost)
-    return float(cost[rows, columns].sum()) / 2
 
 
 def chip_links(between: Floats, placement: Placement) -> list[tuple[int, int, float]]:

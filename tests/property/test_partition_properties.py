@@ -32,8 +32,9 @@ from neurocompile.passes.portfolio.hypergraph import hypergraph
 from neurocompile.passes.portfolio.search import mapping_of
 from neurocompile.passes.portfolio.state import add, empty_state, load, remove
 from neurocompile.passes.portfolio.subset import ConvSubsets
+from neurocompile.verification.hop_bound import hop_bound
 from neurocompile.verification.mapping import check_mapping
-from neurocompile.verification.mesh import hop_bound, total_hops
+from neurocompile.verification.mesh import total_hops
 from neurocompile.verification.traffic import message_bound, traffic
 
 ENCODINGS = (("dense",), ("sparse",), ("dense", "sparse"), ("dense", "sparse", "conv"))

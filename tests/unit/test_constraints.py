@@ -32,8 +32,9 @@ from neurocompile.ir.target import ChipLayout, TargetSpec
 from neurocompile.passes.partition import Partition
 from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio import Portfolio, choose, search
+from neurocompile.verification.hop_bound import hop_bound
 from neurocompile.verification.mapping import check_mapping
-from neurocompile.verification.mesh import hop_bound, total_hops
+from neurocompile.verification.mesh import total_hops
 from neurocompile.verification.traffic import traffic
 
 RNG = np.random.default_rng

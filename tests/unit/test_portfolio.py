@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Sparse
 from neurocompile.passes.cores import ChipNetwork
+from neurocompile.passes.least import most_together, targets_of
 from neurocompile.passes.partition import Partition, core_lower_bound
 from neurocompile.passes.portfolio import Portfolio, choose, search
 from neurocompile.passes.portfolio.choose import tiled_mapping
@@ -73,7 +75,7 @@ def test_each_search_gives_a_legal_mapping(method: str) -> None:
     graph = hypergraph(quantized, {}, 60)
     nowhere = np.full(len(graph.population), -1)
     if method == "grown":
-        home = search.grown(graph, nowhere, 60, 0)
+        home, _ = search.grown(graph, nowhere, 60, 0)
     else:
         pytest.importorskip("pymetis")
         home = search.by_metis(graph, nowhere, core_lower_bound(quantized), 60, 0)
@@ -157,3 +159,40 @@ def test_messages_count_the_other_cores_a_spike_reaches() -> None:
     assert measured.from_host.sum() == 3 * 3
     assert measured.operations.sum() == 75 + 250 + 25
     assert message_bound(quantized) <= measured.messages
+
+
+def test_bounds_know_how_many_cores_the_targets_of_a_neuron_fill() -> None:
+    # 10 axons of 64 + 46 synapses of 8 bits take 10 * (576 + 384) bits; one synapse more, 10,240.
+    target = unlimited(synapse_memory_bits=10_000, output_axons=15)
+    quantized = network(target, [source("in", 1), neurons("a", 10), neurons("b", 200)],
+                        [project("in-a", "in", "a", dense(10, 1)),
+                         project("a-b", "a", "b", dense(200, 10))])
+    b = ChipNetwork(quantized).populations["b"]
+    assert most_together(b, target.core) == 110
+    assert message_bound(quantized) == 10 * (2 - 1)
+    assert message_bound(quantized, {"a": np.full(10, 0.5)}) == 5
+    assert core_lower_bound(quantized) == 2  # 20 output axons, or the memory of b
+    single = replace(target, core=replace(target.core, output_axons=4))
+    assert core_lower_bound(network(single, list(quantized.populations),
+                                    list(quantized.projections))) == 5
+    mapping = Portfolio().run(quantized)
+    assert traffic(mapping).messages >= 10
+
+
+def test_sparse_targets_are_bounded_by_those_with_the_fewest_synapses() -> None:
+    # Neuron i reads i + 1 sources, 8 + 6 bits a synapse and 10 bits for up to 64 of them: at the
+    # least 64 * 14 + 10 = 906 bits, 960 in whole words, for 64.
+    n = 40
+    counts = np.arange(1, n + 1)
+    synapses = Sparse(np.concatenate([[0], np.cumsum(counts)]),
+                      np.concatenate([np.arange(k) for k in counts]),
+                      np.ones(int(counts.sum()), np.int8), (n,), (n,))
+    target = unlimited(synapse_memory_bits=1000)
+    quantized = network(target, [neurons("p", n)], [project("w", "p", "p", synapses)])
+    least = 8 + 6 + 1  # bits a synapse where entries are full: 960 / 64
+    expected = max(k for k in range(1, n + 1) if k * (k + 1) / 2 * least <= 1000)
+    assert most_together(ChipNetwork(quantized).populations["p"], target.core) == expected
+    doubled = replace(synapses, indices=np.zeros_like(synapses.indices))
+    print_ = ChipNetwork(network(target, [neurons("p", n)], [
+        project("w", "p", "p", doubled)])).footprints[0]
+    assert targets_of(print_, n).tolist() == [n] + [0] * (n - 1)

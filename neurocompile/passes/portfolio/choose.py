@@ -150,7 +150,7 @@ class Portfolio:
         pinned = search.pinned_homes(graph, quantized, network)
         if not (pinned < 0).any():
             return  # nothing is left to choose
-        home = search.grown(graph, pinned, most, self.seed)
+        home, needed = search.grown(graph, pinned, most, self.seed)
         if home is not None:
             yield search.mapping_of(quantized, graph, home, network.n_pinned)
             if not wanted.weights:
@@ -159,7 +159,8 @@ class Portfolio:
             notes.add("I528", "network", "METIS was not tried", got="pymetis is not installed",
                       hint="pip install 'neurocompile[mapping]'")
             return
-        home = search.by_metis(graph, pinned, least, most, self.seed)
+        home = search.by_metis(graph, pinned, least, most, self.seed,
+                               needed)
         if home is not None:
             yield search.mapping_of(quantized, graph, home, network.n_pinned)
 

@@ -113,7 +113,7 @@ def repair(graph, tight, state, first, n_used, rounds):
 
     tight: the graph with the limits to evict to, a little lower, for the same reason.
     first: cores before it hold pinned neurons, which stay."""
-    n_cores = len(state.use)
+    n_cores = min(len(state.use), n_used + n_used // 4 + 4)  # a large repair is a bad partition
     out, cost = np.zeros(len(state.home), np.int64), np.zeros(n_cores)
     for _ in range(rounds):
         n_out = _evict(graph, tight, state, first, n_used, out)
@@ -121,7 +121,7 @@ def repair(graph, tight, state, first, n_used, rounds):
             return n_used
         opened = False
         for v in out[:n_out]:
-            _costs(graph, state, v, cost)
+            _costs(graph, state, v, cost[:n_used])
             if _insert(graph, state, v, cost[:n_used], first, n_used, -1, np.inf):
                 continue
             if not opened:
@@ -131,7 +131,7 @@ def repair(graph, tight, state, first, n_used, rounds):
                 n_used += 1
                 opened = True
                 continue
-            _costs(graph, state, v, cost)
+            _costs(graph, state, v, cost[:n_used])
             if not _insert_anyway(graph, state, v, cost[:n_used], first, n_used):
                 if n_used >= n_cores:
                     return -1
@@ -143,14 +143,14 @@ def repair(graph, tight, state, first, n_used, rounds):
 @njit(cache=True)
 def improve(graph, state, first, n_used, order):
     """Move each neuron of ``order`` to the core where it saves most; returns how many moved."""
-    cost = np.zeros(len(state.use))
+    cost = np.zeros(n_used)
     moved = 0
     for v in order:
         home = state.home[v]
         remove(graph, state, v)
         _costs(graph, state, v, cost)
         here = cost[home] - 1e-9
-        if _insert(graph, state, v, cost[:n_used], first, n_used, home, here):
+        if _insert(graph, state, v, cost, first, n_used, home, here):
             moved += 1
         else:
             add(graph, state, v, home)
@@ -160,7 +160,7 @@ def improve(graph, state, first, n_used, order):
 @njit(cache=True)
 def dissolve(graph, state, first, n_used, failures):
     """Empty the smallest cores from ``first`` on, as long as all of their neurons fit on others."""
-    cost = np.zeros(len(state.use))
+    cost = np.zeros(n_used)
     emptied, failed = 0, 0
     tried = np.zeros(n_used, np.bool_)
     tried[:first] = True
@@ -178,7 +178,7 @@ def dissolve(graph, state, first, n_used, failures):
         for v in inside:
             remove(graph, state, v)
             _costs(graph, state, v, cost)
-            if not _insert(graph, state, v, cost[:n_used], first, n_used, core, np.inf):
+            if not _insert(graph, state, v, cost, first, n_used, core, np.inf):
                 add(graph, state, v, core)
                 break
             n_moved += 1

@@ -15,13 +15,19 @@ from neurocompile.passes.cores import ChipNetwork
 from neurocompile.passes.portfolio.grow import grow
 from neurocompile.passes.portfolio.hypergraph import Graph, offsets_of
 from neurocompile.passes.portfolio.refine import dissolve, improve, repair
-from neurocompile.passes.portfolio.state import OUT, State, empty_state, load, sent
+from neurocompile.passes.portfolio.state import OUT, State, all_sent, empty_state, legal, load
 
 Homes = npt.NDArray[np.int64]
 
 GROWTH_ROUNDS = 5
 """Rounds of growth; each leaves room for the output axons that the one before needed."""
+SETTLED = 0.01
+"""Part by which the output axons of a growth may differ from what was left free for them."""
 METIS_ROUNDS = 10
+LIKELY = 0.9
+"""METIS starts with this part of the cores that growth needs: it is seldom so much better."""
+REPAIRABLE = 1.1
+"""Parts that need so many times more cores are not repaired."""
 PASSES = 4
 """Passes of single moves; later ones move almost nothing."""
 TIGHT = 0.985
@@ -47,57 +53,92 @@ def pinned_homes(graph: Graph, quantized: QuantizedNetwork, network: ChipNetwork
     return home
 
 
-def grown(graph: Graph, pinned: Homes, most_cores: int, seed: int) -> Homes | None:
-    """By overlap growth: the core of every vertex, or None where that needs too many cores.
-    ``pinned``: see :func:`pinned_homes`."""
+def grown(graph: Graph, pinned: Homes, most_cores: int, seed: int) -> tuple[Homes | None, float]:
+    """By overlap growth: the core of every vertex, or None where that needs too many cores; and how
+    many cores its fullest resource needs. ``pinned``: see :func:`pinned_homes`."""
     rng = np.random.default_rng(seed)
     order = np.flatnonzero(pinned < 0)[rng.permutation(int((pinned < 0).sum()))]
     first = int(pinned.max(initial=-1)) + 1
     expected = np.diff(graph.out_indptr) * graph.net_slots.max(initial=1)
-    best = None
+    best, needed = None, np.inf
     for number in range(GROWTH_ROUNDS):
         state = empty_state(graph, most_cores + 1)
         load(graph, state, pinned)
         n_used = int(grow(_scaled(graph, 1 - 0.01 * number), state, expected, order, first))
         if n_used < 0:
             break
-        measured = np.array([sent(graph, state, v) for v in range(len(pinned))])
-        before, best = best, _better(best, finished(graph, state, n_used, rng, pinned))
-        if before is not None and best is before:
-            break  # more room only costs cores
+        measured = all_sent(graph, state)
+        needed = min(needed, _needed(graph, state, first))
+        before = best
+        if number or legal(graph, state, first, n_used):  # the first leaves no room: it measures
+            best = _better(best, finished(graph, state, n_used, rng, pinned))
+        # What was left free is what is needed, or leaving more free only costs cores.
+        settled = abs(measured.sum() - expected.sum()) <= SETTLED * measured.sum()
+        if best is not None and (settled or best is before):
+            break
         expected = measured
-    return best[2] if best else None
+    return best[2] if best else None, needed
 
 
-def by_metis(graph: Graph, pinned: Homes, least_cores: int, most_cores: int,
-             seed: int) -> Homes | None:
-    """By METIS with as many parts as the fullest resource needs, or None as :func:`grown`."""
-    import pymetis
+def by_metis(graph: Graph, pinned: Homes, least_cores: int, most_cores: int, seed: int,
+             likely: float = np.inf) -> Homes | None:
+    """By METIS with as many parts as the fullest resource needs, or None as :func:`grown`.
 
+    More parts need more, because neurons send to more of them. So the number is sought where it is
+    what it needs, from a little below ``likely`` cores on; and where it needs more cores than there
+    are (or than growth took), so does every larger number.
+    """
     rng = np.random.default_rng(seed)
     adjacency, n_sources = _adjacency(graph)
-    free, first = pinned < 0, int(pinned.max(initial=-1)) + 1
-    options = pymetis.Options(seed=seed)
-    k, best = max(least_cores - first, 1), None
+    first = int(pinned.max(initial=-1)) + 1
+    least, most = max(least_cores - first, 1), most_cores - first
+    k = max(least, int(LIKELY * likely)) if np.isfinite(likely) else least
+    tried: set[int] = set()
+    best = None
     outgoing = np.diff(graph.out_indptr).astype(float)
-    for _ in range(METIS_ROUNDS):
-        if first + k > most_cores:
-            break
-        weights = np.concatenate([np.where(free, _vertex_weights(graph, outgoing), 0),
-                                  np.zeros(n_sources, np.int64)])
-        parts = pymetis.part_graph(
-            k, pymetis.CSRAdjacency(adjacency.indptr, adjacency.indices), vweights=weights,
-            eweights=adjacency.data, options=options, recursive=k <= 8).vertex_part
-        home = np.where(free, first + np.asarray(parts[:len(free)], np.int64), pinned)
-        state = empty_state(graph, first + min(most_cores - first, k + k // 4 + 4) + 1)
-        load(graph, state, home)
-        outgoing = np.array([sent(graph, state, v) for v in range(len(free))], float)
+    while k <= most and k not in tried and len(tried) < METIS_ROUNDS:
+        tried.add(k)
+        state, outgoing = _parted(graph, pinned, k, most, (adjacency, n_sources, seed), outgoing)
         needed = _needed(graph, state, first)
-        best = _better(best, finished(graph, state, first + k, rng, pinned))
-        if k >= needed and best is not None:
+        if needed > most:
             break
-        k = max(k + 1 + k // 64, int(np.ceil(1.03 * needed)))
+        wanted = max(int(np.ceil(1.03 * needed)), least)
+        found = None
+        if needed <= REPAIRABLE * k:
+            found = finished(graph, state, first + k, rng, pinned)
+            best = _better(best, found)
+        # More parts if these are not enough, fewer if they are more than enough.
+        if found is None:
+            k = max(k + 1 + k // 64, wanted)
+        elif k == min(tried) and wanted < k:
+            k = wanted
+        else:
+            break
+        if best is not None and first + k >= best[0]:
+            break
     return best[2] if best else None
+
+
+def _parted(graph: Graph, pinned: Homes, k: int, most: int, given: tuple[Any, int, int],
+            outgoing: npt.NDArray[np.float64]) -> tuple[State, npt.NDArray[np.float64]]:
+    """k parts of what is not pinned as cores, and the output axons of each vertex.
+
+    given: adjacency, its vertices that are sources, seed.  outgoing: output axons that vertices had
+    before, which weigh them."""
+    import pymetis
+
+    adjacency, n_sources, seed = given
+    free, first = pinned < 0, int(pinned.max(initial=-1)) + 1
+    weights = np.concatenate([np.where(free, _vertex_weights(graph, outgoing), 0),
+                              np.zeros(n_sources, np.int64)])
+    parts = pymetis.part_graph(
+        k, pymetis.CSRAdjacency(adjacency.indptr, adjacency.indices), vweights=weights,
+        eweights=adjacency.data, options=pymetis.Options(seed=seed),
+        recursive=k <= 8).vertex_part
+    home = np.where(free, first + np.asarray(parts[:len(free)], np.int64), pinned)
+    state = empty_state(graph, first + min(most, k + k // 4 + 4) + 1)
+    load(graph, state, home)
+    return state, all_sent(graph, state).astype(float)
 
 
 def finished(graph: Graph, state: State, n_used: int, rng: np.random.Generator,
