@@ -40,8 +40,9 @@ CODES: dict[str, tuple[str, str]] = {
              "Cutting populations smaller, so that their output axons fit, kept raising the number "
              "of cores others send to."),
     "I528": ("candidate not tried",
-             "A method of partitioning was left out: it is not installed, the network is larger than "
-             "it takes, or it cannot keep what a mapping file wants. The mapping is legal, and may use more cores than it could."),
+             "A method of partitioning was left out: it is not installed, the network is larger "
+             "than it takes, or it cannot keep what a mapping file wants. The mapping is legal, "
+             "and may use more cores than it could."),
     "E530": ("neuron on no core", "A mapping places each neuron of the chip on exactly one core."),
     "E531": ("neuron on several cores",
              "A mapping places each neuron of the chip on exactly one core."),

@@ -17,6 +17,7 @@ from neurocompile.ir.base import IntArray
 from neurocompile.ir.mapping import CoreUse, Mapping
 from neurocompile.ir.quantized import QuantizedProjection
 from neurocompile.ir.transforms import Conv, Dense, Sparse
+from neurocompile.verification.wanted import check_wanted
 
 LIMITED = ("neurons", "input_axons", "output_axons", "synapse_memory_bits",
            "neuron_configurations", "threshold_configurations")
@@ -36,7 +37,7 @@ def check_mapping(mapping: Mapping) -> list[Diagnostic]:
     homes = _homes(mapping, found)
     _check_delays(mapping, found)
     _check_placement(mapping, found)
-    _check_wanted(mapping, homes, found)
+    check_wanted(mapping, homes, found)
     if not any(d.is_error for d in found if d.code not in UNCOUNTED):
         use = recount(mapping, homes)
         _check_limits(mapping, use, found)
@@ -113,64 +114,6 @@ def _check_placement(mapping: Mapping, found: Diagnostics) -> None:
         for place, n in zip(places[count > limit].tolist(), count[count > limit], strict=True):
             found.add("E536", f"{name} {tuple(place)}", "more cores are on it than it has",
                       got=int(n), limit=limit)
-
-
-def _check_wanted(mapping: Mapping, homes: dict[str, _Ints], found: Diagnostics) -> None:
-    """What the user wanted: who is on which core, and which core where."""
-    wanted = mapping.constraints
-    on_core: dict[int, list[str]] = {}
-    for name, home in homes.items():
-        for core in np.unique(home[home >= 0]).tolist():
-            on_core.setdefault(core, []).append(name)
-    pinned = sorted({number for numbers in wanted.cores.values() for number in numbers})
-    for name in wanted.cores:
-        allowed = [pinned.index(number) for number in wanted.cores[name]]
-        home = homes.get(name, np.zeros(0, np.int64))
-        away = int(np.count_nonzero(~np.isin(home, allowed)))
-        if away or name not in homes:
-            found.add("E537", name, "neurons are not on the cores they are pinned to",
-                      got=away if name in homes else "no such population", limit="0")
-    for core, names in sorted(on_core.items()):
-        guests = [name for name in names if name not in wanted.cores]
-        if core < len(pinned) and guests:
-            found.add("E537", f"core {core}", "a pinned core holds what is not pinned to it",
-                      got=", ".join(guests))
-        if core >= len(pinned) and len(names) > 1 and not wanted.share_cores:
-            found.add("E537", f"core {core}", "it holds several populations",
-                      got=", ".join(names), limit="share_cores = false")
-        size = sum(int(np.count_nonzero(home == core)) for home in homes.values())
-        if wanted.neurons_per_core is not None and size > wanted.neurons_per_core:
-            found.add("E537", f"core {core}", "it holds more neurons than wanted", got=size,
-                      limit=f"neurons_per_core = {wanted.neurons_per_core}")
-    if mapping.placement is not None and not any(d.code == "E535" for d in found):
-        _check_places(mapping, on_core, pinned, found)
-
-
-def _check_places(mapping: Mapping, on_core: dict[int, list[str]], pinned: list[int],
-                  found: Diagnostics) -> None:
-    wanted, placement, chip = mapping.constraints, mapping.placement, mapping.target.chip
-    assert placement is not None
-    places = list(zip(placement.chip.tolist(), placement.x.tolist(), placement.y.tolist(),
-                      strict=True))
-    for number, tile in sorted(wanted.tiles.items()):
-        core, asked = pinned.index(number), (tile.chip, tile.x, tile.y)
-        if core >= len(places) or places[core] != asked:
-            found.add("E538", f"core {core}", "it is not on the tile it is pinned to",
-                      got="chip {}, x {}, y {}".format(*places[core]) if core < len(places)
-                      else "no tile", limit="chip {}, x {}, y {}".format(*asked))
-    for core, names in sorted(on_core.items()):
-        for name in names:
-            where = wanted.chips.get(name)
-            if where is not None and places[core][0] != where:
-                found.add("E538", f"core {core}", f"{name} is not on the chip it is pinned to",
-                          got=f"chip {places[core][0]}", limit=f"chip {where}")
-    for fault in wanted.faults:
-        faulty = (fault.tile.chip, fault.tile.x, fault.tile.y)
-        works = chip.cores_per_tile - (chip.cores_per_tile if fault.cores is None
-                                       else fault.cores)
-        if places.count(faulty) > works:
-            found.add("E539", f"tile {faulty}", "more cores are on it than work",
-                      got=places.count(faulty), limit=works)
 
 
 def _latest(projection: QuantizedProjection) -> int:

@@ -374,6 +374,13 @@ def test_checker_recounts_where_only_constraints_are_not_kept() -> None:
     assert {d.code for d in check_mapping(broken)} == {"E538", "E534"}
 
 
+def test_checker_goes_on_where_a_slice_is_on_a_core_without_a_place() -> None:
+    plain = placed(Constraints(chips={"c": 0}))
+    last = plain.slices[-1]
+    far = replace(plain, slices=(*plain.slices[:-1], replace(last, core=plain.n_cores + 3)))
+    assert {d.code for d in check_mapping(far)} == {"E534"}
+
+
 def test_compile_reads_a_mapping_file_and_the_build_keeps_it(tmp_path: Path) -> None:
     file = tmp_path / "m.toml"
     file.write_text('[partition.cores]\n"3" = [0, 1]\n[place.cores]\n'
