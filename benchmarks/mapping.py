@@ -35,8 +35,10 @@ from neurocompile.ir.transforms import Sparse, to_sparse
 from neurocompile.passes.partition import Partition, core_lower_bound
 from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio import Portfolio
+from neurocompile.verification.hop_bound import hop_bound
 from neurocompile.verification.mapping import check_mapping
-from neurocompile.verification.mesh import at, hop_bound, places_of, total_hops
+from neurocompile.verification.mesh import at, places_of, total_hops
+from neurocompile.verification.routes import hops_of
 from neurocompile.verification.traffic import message_bound, traffic
 
 SEED = 7
@@ -159,6 +161,8 @@ NETWORKS: dict[str, Callable[[np.random.Generator], QuantizedNetwork]] = {
 }
 LARGE: dict[str, Callable[[np.random.Generator], QuantizedNetwork]] = {
     "sheet 100k": lambda rng: sheet(316, rng, 83),
+    "small-world 100k x 100": lambda rng: small_world(100_000, rng),
+    "random 100k x 100": lambda rng: anywhere(100_000, rng),
 }
 
 
@@ -218,6 +222,9 @@ def measure(name: str, make: Callable[[np.random.Generator], QuantizedNetwork]) 
     row["mesh_16x8"] = {"sequential_hops": before, "hops": after, "hops_bound": bound,
                         "hops_below_sequential": before / max(after, 1.0),
                         "hops_to_bound": after / bound if bound else None}
+    tree = replace(mesh, chip=replace(mesh.chip, router="multicast"))
+    row["mesh_16x8_multicast"] = {"hops": hops_of(placed(replace(
+        mapping, target=tree, placement=None))[0])}
     if name.startswith("planted"):
         row["planted"] = {"cores": 10, "messages": planted_messages(10, 1000)}
     row["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -232,7 +239,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="100,000 neurons as well")
     chosen = parser.parse_args()
     networks = {**NETWORKS, **(LARGE if chosen.large else {})}
-    Portfolio().run(small_world(300, np.random.default_rng(0)))  # compiles the kernels
+    Portfolio().run(small_world(3000, np.random.default_rng(0)))  # compiles the kernels
     rows = [measure(name, make) for name, make in networks.items()
             if not chosen.names or name.startswith(tuple(chosen.names))]
     if not chosen.names:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         evaluate,
         load,
         load_build,
+        load_constraints,
         load_contract,
         load_data,
         load_target,
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from neurocompile.diagnostics import CompileError, Diagnostic
 
 __all__ = ["Build", "CompileError", "Diagnostic", "__version__", "compile", "convert", "evaluate",
-           "load", "load_build", "load_contract", "load_data", "load_target", "profile",
-           "simulate", "verify"]
+           "load", "load_build", "load_constraints", "load_contract", "load_data", "load_target",
+           "profile", "simulate", "verify"]
 
 
 def __getattr__(name: str) -> Any:

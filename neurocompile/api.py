@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from neurocompile.constraints import load_constraints
 from neurocompile.contract import contract_to_toml, load_contract
 from neurocompile.data import Dataset, Signal
 from neurocompile.data import load_data as _load_data
 from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
 from neurocompile.flow import Options, discretize, lower
+from neurocompile.ir.constraints import Constraints
 from neurocompile.ir.contract import Contract
 from neurocompile.ir.discrete import DiscreteNetwork
 from neurocompile.ir.mapping import Mapping as CoreMapping
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int], None]
 
 __all__ = ["Build", "Run", "compile", "convert", "evaluate", "load", "load_build",
-           "load_contract", "load_data", "load_target", "profile", "simulate", "verify"]
+           "load_constraints", "load_contract", "load_data", "load_target", "profile",
+           "simulate", "verify"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,20 +181,27 @@ def convert(source: str | Path, *, compare: Literal["gt", "ge"] | None = None,
 def compile(
         source: str | Path | nir.NIRGraph | Network, target: str | Path | TargetSpec, *,
         contract: str | Path | Contract | None = None, dt_s: float | None = None,
-        calibrate: Dataset | None = None, options: Options | None = None) -> Build:
+        calibrate: Dataset | None = None, options: Options | None = None,
+        mapping: str | Path | Constraints | None = None) -> Build:
     """Compile a network for a target.
 
     ``contract``: a preset, a TOML file or a ``Contract``. ``calibrate``: data whose ranges and
-    firing rates guide quantization. Raises ``CompileError`` with every finding.
+    firing rates guide quantization. ``mapping``: where populations and cores are to be, a TOML
+    file or ``Constraints`` (docs/mapping.md); replaces those of ``options``. Raises
+    ``CompileError`` with every finding.
     """
+    options = options or Options()
+    if mapping is not None:
+        wanted = mapping if isinstance(mapping, Constraints) else load_constraints(mapping)
+        options = replace(options, constraints=wanted)
     notes: tuple[Diagnostic, ...] = ()
     if not isinstance(source, Network):
         source, notes = load_with_notes(source)
     if not isinstance(target, TargetSpec):
         target = load_target(target)
     agreed = load_contract(contract if contract is not None else Contract(), dt_s=dt_s)
-    mapping, more = lower(source, agreed, target, options or Options(), calibrate)
-    return Build(mapping, (*notes, *more))
+    mapped, more = lower(source, agreed, target, options, calibrate)
+    return Build(mapped, (*notes, *more))
 
 
 def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: int | None = None,

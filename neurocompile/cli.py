@@ -22,6 +22,7 @@ from neurocompile_backends.lava.cli import app as lava_app
 
 if TYPE_CHECKING:
     from neurocompile.data import Dataset
+    from neurocompile.ir.constraints import Constraints
     from neurocompile.ir.contract import Contract
     from neurocompile.ir.network import Port
 
@@ -86,6 +87,9 @@ AcceptBounds = Annotated[bool, typer.Option(
 Threshold = Annotated[list[str] | None, typer.Option(
     "--threshold", metavar="POP=N",
     help="Threshold register of a population; may be repeated.")]
+
+MappingFile = Annotated[Path | None, typer.Option(
+    "--mapping", metavar="FILE", help="Where populations and cores are to be: a .toml file.")]
 
 Emit = Annotated[list[str] | None, typer.Option(
     "--backend", "-b", metavar="NAME",
@@ -166,6 +170,13 @@ def _contract(name: str | None, dt_s: float | None, mode: str | None,
             mode or binding.mode, binding.scale,  # type: ignore[arg-type]
             binding.maximum if maximum is None else maximum, binding.minimum)
     return replace(contract, inputs=inputs)
+
+
+def _constraints(path: Path | None) -> Constraints:
+    from neurocompile.constraints import load_constraints
+    from neurocompile.ir.constraints import Constraints
+
+    return Constraints() if path is None else load_constraints(path)
 
 
 def _thresholds(texts: list[str] | None) -> dict[str, int]:
@@ -285,8 +296,8 @@ def convert_(
 def check(model: Model, target: Target, contract: ContractOption = None, dt: Dt = None,
           input_mode: InputMode = None, input_max: InputMax = None,
           weight_bits: WeightBits = 8, threshold: Threshold = None, max_steps: MaxSteps = None,
-          accept_bounds: AcceptBounds = False, backend: Emit = None,
-          as_json: Json = False) -> None:
+          accept_bounds: AcceptBounds = False, mapping: MappingFile = None,
+          backend: Emit = None, as_json: Json = False) -> None:
     """Every violation of MODEL on the target at once."""
     with reporting(as_json):
         from neurocompile import flow
@@ -300,7 +311,8 @@ def check(model: Model, target: Target, contract: ContractOption = None, dt: Dt 
         agreed = _contract(contract, dt, input_mode, input_max)
         network, notes = load_with_notes(model)
         options = flow.Options(weight_bits, thresholds=_thresholds(threshold),
-                               max_steps=max_steps, accept_bounds=accept_bounds)
+                               max_steps=max_steps, accept_bounds=accept_bounds,
+                               constraints=_constraints(mapping))
         found = (*notes, *flow.check(network, agreed, spec, options, backends))
         if any(d.is_error for d in found):
             raise CompileError(found)
@@ -344,8 +356,9 @@ def compile_(model: Model, target: Target,
              threshold: Threshold = None,
              max_steps: MaxSteps = None, accept_bounds: AcceptBounds = False,
              neurons_per_core: Annotated[int | None, typer.Option(
-                 metavar="N", help="Put at most N neurons on a core.")] = None,
-             backend: Emit = None, as_json: Json = False) -> None:
+                 metavar="N",
+                 help="At most N neurons on a core; replaces the mapping file's.")] = None,
+             mapping: MappingFile = None, backend: Emit = None, as_json: Json = False) -> None:
     """Compile MODEL for a target into the directory BUILD."""
     with reporting(as_json):
         from neurocompile import api, facts, flow
@@ -364,7 +377,8 @@ def compile_(model: Model, target: Target,
         data = None if calibrate is None else _data(
             calibrate, network.inputs, steps, encode, seed, agreed.dt_s, None)
         options = flow.Options(weight_bits, Rounding(decay_rounding), _thresholds(threshold),
-                               max_steps, accept_bounds, neurons_per_core)
+                               max_steps, accept_bounds, neurons_per_core,
+                               _constraints(mapping))
         build = api.compile(network, spec, contract=agreed, calibrate=data, options=options)
         said = [d for emitter in emitters for d in emitter.check(build.mapping)]
         build = replace(build, diagnostics=(*notes, *build.diagnostics, *said))

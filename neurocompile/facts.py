@@ -162,18 +162,29 @@ def mapping_facts(build: Build) -> Facts:
         "fullest": {name: {"used": max((getattr(u, name) for u in use), default=0),
                            "limit": getattr(limits, name)} for name in names},
         **cost_facts(build.mapping),
+        "pinned": _pinned(build.mapping),
     }
+
+
+def _pinned(mapping: Mapping) -> list[Facts]:
+    """The cores that a mapping file names: by its number, who is there and where it is."""
+    wanted, place = mapping.constraints, mapping.placement
+    return [{"core": core, "number": number,
+             "populations": [name for name, numbers in wanted.cores.items() if number in numbers],
+             "tile": None if place is None else [int(place.chip[core]), int(place.x[core]),
+                                                 int(place.y[core])]}
+            for core, number in enumerate(wanted.pinned)]
 
 
 def cost_facts(mapping: Mapping) -> Facts:
     """Messages, hops and operations a step, each with a bound that no mapping (messages), no
     placement (hops) or no distribution over these cores (operations) goes below; the traffic
     between chips. ``profiled``: rates are of calibration data, else every neuron fires."""
-    from neurocompile.verification.mesh import chip_links, hop_bound, total_hops
+    from neurocompile.verification.routes import hops_bound_of, hops_of, links_of
     from neurocompile.verification.traffic import message_bound, traffic
 
     measured = traffic(mapping)
-    place, layout = mapping.placement, mapping.target.chip
+    place = mapping.placement
     operations = measured.operations
     facts: Facts = {
         "profiled": bool(mapping.rates),
@@ -181,14 +192,13 @@ def cost_facts(mapping: Mapping) -> Facts:
         "input_messages": float(measured.from_host.sum()),
         "worst_core_operations": _bounded(
             float(operations.max(initial=0.0)), float(operations.mean()) if operations.size else 0),
-        "hops": None, "chips": None, "links": [],
+        "router": mapping.target.chip.router, "hops": None, "chips": None, "links": [],
     }
     if place is not None:
-        facts["hops"] = _bounded(total_hops(measured.between, place, layout),
-                                 hop_bound(measured.between, layout))
+        facts["hops"] = _bounded(hops_of(mapping), hops_bound_of(mapping))
         facts["chips"] = int(place.chip.max(initial=-1)) + 1
         facts["links"] = [{"from": a, "to": b, "messages": n}
-                          for a, b, n in chip_links(measured.between, place)]
+                          for a, b, n in links_of(mapping)]
     return facts
 
 

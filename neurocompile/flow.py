@@ -14,6 +14,7 @@ from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics
 from neurocompile.fixedpoint import Rounding
 from neurocompile.ir.base import FloatArray
 from neurocompile.ir.check import check_quantized
+from neurocompile.ir.constraints import Constraints
 from neurocompile.ir.contract import Contract, InputBinding
 from neurocompile.ir.discrete import DiscreteNetwork
 from neurocompile.ir.mapping import Mapping
@@ -37,7 +38,8 @@ _SAMPLES_AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose of the passes; see ``Quantize`` and ``Portfolio``."""
+    """What a user may choose of the passes; see ``Quantize`` and ``Portfolio``.
+    ``neurons_per_core`` replaces that of ``constraints`` (``neurocompile.load_constraints``)."""
 
     weight_bits: int = 8
     decay_rounding: Rounding = Rounding.NEAREST
@@ -45,6 +47,7 @@ class Options:
     max_steps: int | None = None
     accept_bounds: bool = False
     neurons_per_core: int | None = None
+    constraints: Constraints = field(default_factory=Constraints)
 
 
 def discretize(network: Network, contract: Contract) -> DiscreteNetwork:
@@ -68,7 +71,8 @@ def lower(network: Network, contract: Contract, target: TargetSpec, options: Opt
     found.extend(check_quantized(quantized))
     found.raise_if_errors()
     on_chip = {p.name: rates[p.of] for p in scheduled.populations if p.of in rates}
-    portfolio = Portfolio(options.neurons_per_core, rates=on_chip)
+    portfolio = Portfolio(options.neurons_per_core, rates=on_chip,
+                          constraints=options.constraints)
     mapping, tried = portfolio.run_with_notes(quantized)
     mapping = Place().run(mapping)
     found.extend(check_mapping(mapping))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from neurocompile.ir.base import FloatArray, IntArray, Node, register
+from neurocompile.ir.constraints import Constraints
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 
@@ -51,6 +52,7 @@ class Mapping(Node):
 
     ``rates``: the mean spikes a step of each neuron, by population, that messages are weighted
     with; 1 for populations it does not name. Cores of a placed mapping are 0 to n_cores - 1.
+    ``constraints``: what the user wanted; core i is pinned core ``constraints.pinned[i]``.
     """
 
     quantized: QuantizedNetwork
@@ -59,6 +61,7 @@ class Mapping(Node):
     use: tuple[CoreUse, ...]
     placement: Placement | None = None
     rates: dict[str, FloatArray] = field(default_factory=dict)
+    constraints: Constraints = field(default_factory=Constraints)
 
     @property
     def n_cores(self) -> int:

@@ -12,24 +12,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.base import IntArray
+from neurocompile.ir.constraints import Constraints
 from neurocompile.ir.mapping import CoreUse, Mapping, Slice
-from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation
+from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import CoreLimits
-from neurocompile.passes.footprint import (
-    SYNAPSES_PER_ENTRY,
-    Block,
-    Counts,
-    Footprint,
-    index_bits,
-    max_delay,
-    packed_bits,
+from neurocompile.passes.constrain import check_wanted
+from neurocompile.passes.cores import (
+    ChipNetwork,
+    ChipPopulation,
+    Core,
+    demand,
+    largest,
+    may_share,
+    note_destinations,
+    part_of,
 )
+from neurocompile.passes.footprint import Block, Counts, max_delay
+from neurocompile.passes.least import LeastMemory, least_cores, most_together, targets_of
+from neurocompile.verification.mesh import working_cores
 
 MAX_ROUNDS = 64
 """Cuts of a recurrent network before giving up; two or three are usual."""
@@ -40,44 +46,58 @@ class Partition:
     """Cut populations into blocks and give each block a core.
 
     neurons_per_core
-        At most so many neurons a core, below the target's own limit.
+        At most so many neurons a core, below the target's own limit; replaces that of
+        ``constraints``.
+    constraints
+        What the user wants of the mapping.
     """
 
     neurons_per_core: int | None = None
+    constraints: Constraints = field(default_factory=Constraints)
 
     def run(self, quantized: QuantizedNetwork) -> Mapping:
-        """A mapping within every limit of the target.
+        """A mapping within every limit of the target and every constraint.
 
-        Raises :class:`CompileError` with E520 to E527: everything no partition could satisfy, at
-        once; or that more cores are needed than the target has.
+        Raises :class:`CompileError` with E520 to E527 and E544 to E547: everything no partition
+        could satisfy, at once; or that more cores are needed than the target has.
         """
-        network = check_possible(quantized, self.neurons_per_core)
+        network = check_possible(quantized, wanted_of(self.constraints, self.neurons_per_core))
         _cut_all(network)
         cores = _fill_cores(network)
-        if len(cores) > quantized.target.chip.cores * quantized.target.chip.chips:
-            found = Diagnostics()
-            _too_many(quantized, str(len(cores)), found)
-            found.raise_if_errors()
-        return _mapping(quantized, cores)
+        found = Diagnostics()
+        if len(cores) > working_cores(quantized.target.chip, network.wanted):
+            _too_many(network, str(len(cores)), found)
+        _check_pinned(network, cores, found)
+        found.raise_if_errors()
+        return replace(_mapping(quantized, cores), constraints=network.wanted)
 
 
-def check_possible(quantized: QuantizedNetwork, neurons_per_core: int | None) -> ChipNetwork:
+def wanted_of(constraints: Constraints, neurons_per_core: int | None) -> Constraints:
+    """The constraints with ``neurons_per_core``, if there is one."""
+    if neurons_per_core is None:
+        return constraints
+    return replace(constraints, neurons_per_core=neurons_per_core)
+
+
+def check_possible(quantized: QuantizedNetwork, wanted: Constraints) -> ChipNetwork:
     """The network to be cut, if some partition may exist.
 
     Raises :class:`CompileError` with everything that no partition could satisfy, at once: E520 to
-    E526.
+    E526, E544 to E547.
     """
-    if neurons_per_core is not None and neurons_per_core < 1:
+    if wanted.neurons_per_core is not None and wanted.neurons_per_core < 1:
         raise fail("E526", "--neurons-per-core", "a core holds at least one neuron",
-                   got=neurons_per_core, limit="1")
-    network = ChipNetwork(quantized, neurons_per_core)
+                   got=wanted.neurons_per_core, limit="1")
+    network = ChipNetwork(quantized, wanted)
     found = Diagnostics()
     _check_delays(quantized, found)
     for population in network.populations.values():
         _check_alone(population, network, found)
     lower_bound = core_lower_bound(quantized)
-    if lower_bound > quantized.target.chip.cores * quantized.target.chip.chips:
-        _too_many(quantized, f"at least {lower_bound}", found)
+    if lower_bound > working_cores(quantized.target.chip, wanted):
+        _too_many(network, f"at least {lower_bound}", found)
+    check_wanted(quantized, wanted, found)
+    found.extend(network.found)
     found.raise_if_errors()
     return network
 
@@ -85,18 +105,21 @@ def check_possible(quantized: QuantizedNetwork, neurons_per_core: int | None) ->
 def core_lower_bound(quantized: QuantizedNetwork) -> int:
     """No partition uses fewer cores: the largest ceil(total / limit) over all limits of a core.
 
-    Totals leave out what depends on the partition (axons to several cores), so that the bound
-    holds for every partition. Memory is the least that so few cores could do with.
+    Of what depends on the partition, totals have the least that any needs: a neuron sends to as
+    many cores as its targets fill (``neurocompile.passes.least``), and memory is what so few cores
+    could do with.
     """
-    network = ChipNetwork(quantized, None)
+    network = ChipNetwork(quantized)
     core, populations = quantized.target.core, network.populations.values()
+    together = {p.name: most_together(p, quantized.target.core) for p in populations}
     input_axons = output_axons = 0
     for print_ in network.footprints:
         source = quantized.population(print_.projection.source)
-        sent = print_.fan_out(source.n)
-        reaching = int(np.count_nonzero(sent))
-        input_axons += reaching * print_.axons_per_source
-        output_axons += reaching * network.slots if source.role != "source" else 0
+        targets = targets_of(print_, source.n)
+        input_axons += int(np.count_nonzero(targets)) * print_.axons_per_source
+        if source.role != "source":
+            cores = least_cores(targets, together[print_.projection.target])
+            output_axons += int(cores.sum()) * network.slots
     totals = (
         (sum(p.n for p in populations), core.neurons),
         (input_axons, core.input_axons), (output_axons, core.output_axons),
@@ -107,7 +130,7 @@ def core_lower_bound(quantized: QuantizedNetwork) -> int:
     n = sum(p.n for p in populations)
     if not core.synapse_memory_bits or not n:
         return least
-    memories = [_LeastMemory(print_) for print_ in network.footprints]
+    memories = [LeastMemory(print_) for print_ in network.footprints]
 
     def needed(n_cores: int) -> int:
         bits = sum(memory.bits(n_cores) for memory in memories)
@@ -120,95 +143,8 @@ def core_lower_bound(quantized: QuantizedNetwork) -> int:
     return least
 
 
-class _LeastMemory:
-    """The synaptic memory a projection takes on any so many cores together, at the least.
-
-    A core with up to 2^j neurons of the target has indices of j bits. On k cores at most k * 2^j
-    neurons can have no more than that: those with the most synapses. Entries are filled in the
-    way that wastes least.
-    """
-
-    def __init__(self, print_: Footprint):
-        self.print_ = print_
-        n = print_.n_target
-        fan_in = np.broadcast_to(print_.lone_axons(), (n,))
-        self.largest = np.concatenate([[0], np.cumsum(-np.sort(-fan_in))])
-
-    def bits(self, n_cores: int) -> float:
-        print_ = self.print_
-        if print_.encoding == "conv":
-            return print_.transform.n_parameters * print_.weight_bits
-        n, total = len(self.largest) - 1, int(self.largest[-1])
-        before = self._bits_a_synapse(0)
-        bits, held = total * before, n_cores
-        while print_.encoding == "sparse" and held < n:
-            now = self._bits_a_synapse(index_bits(held // n_cores + 1))
-            bits += (total - int(self.largest[held])) * (now - before)
-            before, held = now, max(2 * held, 64 * n_cores)
-        return bits
-
-    def _bits_a_synapse(self, index: int) -> float:
-        counts = np.arange(1, SYNAPSES_PER_ENTRY + 1)
-        return float(np.min(packed_bits(counts, self.print_.synapse_bits + index,
-                                        self.print_.core) / counts))
-
-
 def _n_distinct(parts: list[IntArray]) -> int:
     return len(np.unique(np.concatenate(parts))) if parts else 0
-
-
-class ChipPopulation:
-    """A population on the chip: what is known of its neurons, and how it is cut now."""
-
-    def __init__(self, quantized: QuantizedPopulation, configurations: IntArray):
-        self.name = quantized.name
-        self.n = quantized.n
-        self.configurations = configurations
-        self.thresholds = quantized.threshold
-        self.inputs: list[Footprint] = []
-        self.outputs: list[Footprint] = []
-        self.fan_out: Counts = np.zeros(self.n, np.int64)
-        self.blocks: list[Block] | None = None
-        self.n_recuts = 0
-
-
-class ChipNetwork:
-    """The populations on the chip and the projections into them."""
-
-    def __init__(self, quantized: QuantizedNetwork, neurons_per_core: int | None):
-        self.target = quantized.target.name
-        self.limits = quantized.target.core
-        self.slots = self.limits.axon_slots_per_connection
-        asked = [n for n in (self.limits.neurons, neurons_per_core) if n]
-        self.neurons_limit = min(asked, default=0)
-        self.footprints = [Footprint(p, quantized) for p in quantized.projections]
-        sizes = {p.name: p.n for p in quantized.populations}
-        rules: dict[tuple[object, ...], int] = {}
-        self.populations: dict[str, ChipPopulation] = {}
-        for p in quantized.populations:
-            if p.role == "source":
-                continue  # fed by the host: on no core
-            rule = rules.setdefault((p.reset, p.compare, p.max_spikes), len(rules))
-            codes = (rule * 8192 + p.current_decay) * 8192 + p.membrane_decay  # each <= 4096
-            self.populations[p.name] = ChipPopulation(p, codes)
-        # Per projection: destination blocks of each source neuron; at least one where it reaches.
-        self.sends: dict[str, Counts] = {}
-        for print_ in self.footprints:
-            projection = print_.projection
-            self.populations[projection.target].inputs.append(print_)
-            source = self.populations.get(projection.source)
-            if source is not None:
-                source.outputs.append(print_)
-                sent = print_.fan_out(sizes[projection.source])
-                source.fan_out = source.fan_out + sent
-                self.sends[projection.name] = (sent > 0).astype(np.int64)
-
-    def output_axons(self, population: ChipPopulation) -> Counts:
-        """Output axons of each neuron, shape (n,): one for each projection and core it reaches."""
-        total = np.zeros(population.n, np.int64)
-        for print_ in population.outputs:
-            total += self.sends[print_.projection.name]
-        return total * self.slots
 
 
 def _check_delays(quantized: QuantizedNetwork, found: Diagnostics) -> None:
@@ -250,10 +186,13 @@ def _check_alone(population: ChipPopulation, network: ChipNetwork, found: Diagno
                       hint=hint)
 
 
-def _too_many(quantized: QuantizedNetwork, got: str, found: Diagnostics) -> None:
-    chip = quantized.target.chip
+def _too_many(network: ChipNetwork, got: str, found: Diagnostics) -> None:
+    chip = network.chip
+    left = working_cores(chip, network.wanted)
+    faulty = chip.cores * chip.chips - left
     found.add("E525", "network", "it needs more cores than the target has", got=got,
-              limit=f"{chip.cores * chip.chips} = {chip.chips} chips of {chip.cores} cores",
+              limit=f"{left} = {chip.chips} chips of {chip.cores} cores"
+                    + (f", {faulty} of them forbidden" if faulty else ""),
               hint="use fewer weight bits, a smaller network or a larger target")
 
 
@@ -264,6 +203,8 @@ def _cut_all(network: ChipNetwork) -> None:
         changed = False
         found = Diagnostics()
         for population in reversed(network.populations.values()):
+            if not population.free():
+                continue
             sent = network.output_axons(population)
             if limit and int(sent.max(initial=0)) > limit:
                 found.add("E522", population.name, "a neuron sends to more cores than it may",
@@ -275,7 +216,7 @@ def _cut_all(network: ChipNetwork) -> None:
             if population.blocks is not None:
                 population.n_recuts += 1
             population.blocks = _cut(population, network, sent)
-            _note_destinations(population, network)
+            note_destinations(population, network)
             changed = True
         found.raise_if_errors()
         if not changed:
@@ -289,14 +230,6 @@ def _sent_fits(blocks: list[Block], sent: Counts, limit: int) -> bool:
         return True
     totals = np.add.reduceat(sent, [block.start for block in blocks])
     return bool(totals.max() <= limit)
-
-
-def _note_destinations(population: ChipPopulation, network: ChipNetwork) -> None:
-    for print_ in population.inputs:
-        source = network.populations.get(print_.projection.source)
-        if source is not None:
-            network.sends[print_.projection.name] = print_.destinations(
-                population.blocks or [], source.n)
 
 
 def _cut(population: ChipPopulation, network: ChipNetwork, sent: Counts) -> list[Block]:
@@ -343,97 +276,55 @@ def _distinct_stop(previous: IntArray, start: int, stop: int, limit: int) -> int
 
 def _fits(population: ChipPopulation, start: int, limits: CoreLimits) -> Callable[[int], bool]:
     def fits(stop: int) -> bool:
-        axons, bits = _demand(population, Block(start, stop))
+        axons, bits = demand(population, Block(start, stop))
         return ((not limits.input_axons or axons <= limits.input_axons)
                 and (not limits.synapse_memory_bits or bits <= limits.synapse_memory_bits))
     return fits
 
 
-def _demand(population: ChipPopulation, block: Block) -> tuple[int, int]:
-    axons = bits = 0
-    for print_ in population.inputs:
-        more_axons, more_bits = print_.demand(block)
-        axons, bits = axons + more_axons, bits + more_bits
-    return axons, bits
+def _check_pinned(network: ChipNetwork, cores: list[Core], found: Diagnostics) -> None:
+    """The output axons of pinned cores are known only when all others are cut."""
+    for number, core in zip(network.wanted.pinned, cores, strict=False):
+        for name, used, limit in core.exceeded(network):
+            found.add("E546", f"pinned core {number}", "it has no room for what is pinned to it",
+                      got=f"{used} {name}", limit=f"{network.target}.{name} = {limit}",
+                      hint="pin its populations to more cores")
 
 
-def largest(start: int, stop: int, guess: int, fits: Callable[[int], bool]) -> int:
-    """The largest end in (start, stop] that fits, by doubling steps away from ``guess`` neurons
-    and then halving. A single neuron fits (checked before); what fits stays so when smaller."""
-    good, bad = start + 1, stop + 1
-    probe, step = min(max(start + guess, good), stop), 1
-    while good + 1 < bad:
-        if fits(probe):
-            good, probe = probe, min(probe + step, stop)
-        else:
-            bad, probe = probe, max(probe - step, start + 1)
-        step *= 2
-        if not good < probe < bad:
-            probe = (good + bad) // 2
-    return good
-
-
-@dataclass
-class _Core:
-    """A core as it fills. ``use``: neurons, input axons, output axons, synaptic memory in bits."""
-
-    use: Counts
-    configurations: set[int]
-    thresholds: set[int]
-    max_fan_out: int
-    blocks: list[tuple[str, Block]] = field(default_factory=list)
-
-
-def _fill_cores(network: ChipNetwork) -> list[_Core]:
-    """A core for each block; the last block of a population joins the first that has room."""
-    cores: list[_Core] = []
-    limits = np.array([network.neurons_limit, network.limits.input_axons,
-                       network.limits.output_axons, network.limits.synapse_memory_bits])
-    for population in network.populations.values():
+def _fill_cores(network: ChipNetwork) -> list[Core]:
+    """The pinned cores, then a core for each block; the last block of a population joins the first
+    that has room."""
+    cores = network.pinned_cores()
+    first = len(cores)
+    for population in filter(ChipPopulation.free, network.populations.values()):
         blocks, own = population.blocks or [], len(cores)
         sent = network.output_axons(population)
         for block in blocks:
-            core = _as_core(population, block, sent)
+            core = part_of(population, block, sent)
             host = None
-            if block is blocks[-1]:
-                host = _host(core, cores[:own], limits, network.limits)
+            if block is blocks[-1] and network.wanted.share_cores:
+                host = _host(core, cores[first:own], network)
             if host is None:
                 cores.append(core)
             else:
-                host.use = host.use + core.use
-                host.configurations |= core.configurations
-                host.thresholds |= core.thresholds
-                host.max_fan_out = max(host.max_fan_out, core.max_fan_out)
-                host.blocks += core.blocks
+                host.add(core)
     return cores
 
 
-def _as_core(population: ChipPopulation, block: Block, sent: Counts) -> _Core:
-    span = slice(block.start, block.stop)
-    axons, bits = _demand(population, block)
-    return _Core(
-        use=np.array([block.n, axons, int(sent[span].sum()), bits], np.int64),
-        configurations=set(np.unique(population.configurations[span]).tolist()),
-        thresholds=set(np.unique(population.thresholds[span]).tolist()),
-        max_fan_out=int(population.fan_out[span].max()),
-        blocks=[(population.name, block)])
-
-
-def _host(core: _Core, cores: list[_Core], limits: Counts, core_limits: CoreLimits) -> _Core | None:
+def _host(core: Core, cores: list[Core], network: ChipNetwork) -> Core | None:
     if not cores:
         return None
+    limits = np.array([network.neurons_limit, network.limits.input_axons,
+                       network.limits.output_axons, network.limits.synapse_memory_bits])
     room = (np.stack([c.use for c in cores]) + core.use <= limits) | (limits == 0)
     for index in np.flatnonzero(room.all(axis=1)):
         host = cores[index]
-        n_configurations = len(host.configurations | core.configurations)
-        n_thresholds = len(host.thresholds | core.thresholds)
-        if (n_configurations <= (core_limits.neuron_configurations or n_configurations)
-                and n_thresholds <= (core_limits.threshold_configurations or n_thresholds)):
+        if may_share(host.chip, core.chip) and not host.exceeded(network, core):
             return host
     return None
 
 
-def _mapping(quantized: QuantizedNetwork, cores: list[_Core]) -> Mapping:
+def _mapping(quantized: QuantizedNetwork, cores: list[Core]) -> Mapping:
     slices = tuple(Slice(name, number, np.arange(block.start, block.stop))
                    for number, core in enumerate(cores) for name, block in core.blocks)
     use = tuple(

@@ -2,7 +2,9 @@
 
 Cores in the order of the Fiedler vector of their traffic go along a Hilbert curve; then the best
 exchange of two cores, or move to a free place, is made until none helps, from this start and from
-a few shaken ones. Networks larger than a chip take as few chips as they can.
+a few shaken ones. Networks larger than a chip take as few chips as they can. What the user wants
+of a core (docs/mapping.md) holds from the start and in each exchange. For a multicast router,
+exchanges that make its trees smaller follow.
 """
 
 from __future__ import annotations
@@ -12,12 +14,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.ir.mapping import Mapping
+from neurocompile.diagnostics import fail
+from neurocompile.ir.mapping import Mapping, Placement
 from neurocompile.verification.mesh import at, hops_between, places_of
+from neurocompile.verification.routes import trees_of
 from neurocompile.verification.traffic import traffic
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 SHAKES = 12
 """Restarts from the best placement with some cores exchanged."""
@@ -36,18 +41,62 @@ class Place:
     seed: int = 0
 
     def run(self, mapping: Mapping) -> Mapping:
-        """The mapping with its placement. Its cores are numbered 0 to n_cores - 1."""
-        layout = mapping.target.chip
-        places = places_of(layout, mapping.n_cores)
-        if mapping.n_cores < 2:
-            return replace(mapping, placement=at(places, np.zeros(mapping.n_cores, np.int64)))
+        """The mapping with its placement. Its cores are numbered 0 to n_cores - 1.
+
+        Raises :class:`CompileError` (E547) where more cores are to be on a tile or a chip than it
+        has.
+        """
+        layout, n = mapping.target.chip, mapping.n_cores
+        places = places_of(layout, n, mapping.constraints)
+        allowed = _allowed(mapping, places)
+        if n < 2:
+            start = _start(np.arange(n), allowed, places, mapping)
+            return replace(mapping, placement=at(places, start))
         between = traffic(mapping).between
         both = between + between.T
         hops = hops_between(places, layout).astype(float)
-        place = np.empty(mapping.n_cores, np.int64)
-        place[_line(both)] = np.arange(mapping.n_cores)
-        search = _Exchange(both, hops, np.random.default_rng(self.seed))
-        return replace(mapping, placement=at(places, search.best_from(place)))
+        place = _start(_line(both), allowed, places, mapping)
+        search = _Exchange(both, hops, np.random.default_rng(self.seed), allowed)
+        place = search.best_from(place)
+        if layout.router == "multicast":
+            from neurocompile.passes.trees import descend  # loads Numba
+
+            place = descend(trees_of(mapping), places, layout, place, allowed)
+        return replace(mapping, placement=at(places, place))
+
+
+def _allowed(mapping: Mapping, places: Placement) -> Bools:
+    """May core i be at place p? Shape (n_cores, n_places)."""
+    wanted = mapping.constraints
+    allowed = np.ones((mapping.n_cores, len(places.chip)), bool)
+    for core, number in enumerate(wanted.pinned):
+        tile = wanted.tiles.get(number)
+        if tile is not None:
+            allowed[core] &= ((places.chip == tile.chip) & (places.x == tile.x)
+                              & (places.y == tile.y))
+    for part in mapping.slices:
+        if part.population in wanted.chips:
+            allowed[part.core] &= places.chip == wanted.chips[part.population]
+    return allowed
+
+
+def _start(line: Ints, allowed: Bools, places: Placement, mapping: Mapping) -> Ints:
+    """The place of each core: the next free one that it may have, in the order of ``line``. Cores
+    with the fewest places come first: places of a tile are places of its chip, so none is taken
+    that a core with fewer would need."""
+    place: Ints = np.full(len(allowed), -1, np.int64)
+    free = np.ones(len(places.chip), bool)
+    n_allowed = allowed.sum(axis=1)
+    for core in line[np.argsort(n_allowed[line], kind="stable")].tolist():
+        possible = np.flatnonzero(allowed[core] & free)
+        if not possible.size:
+            names = [part.population for part in mapping.slices if part.core == core]
+            raise fail("E547", ", ".join(names), "more cores are needed than work on its chip",
+                       got=f"{int(n_allowed[core])} cores there, all taken",
+                       hint="put fewer populations on this chip")
+        place[core] = possible[0]
+        free[possible[0]] = False
+    return place
 
 
 def _line(both: Floats) -> Ints:
@@ -64,10 +113,12 @@ def _line(both: Floats) -> Ints:
 
 
 class _Exchange:
-    """Best exchanges. ``both``: traffic both ways (n, n); ``hops``: between places (s, s)."""
+    """Best exchanges. ``both``: traffic both ways (n, n); ``hops``: between places (s, s);
+    ``allowed``: may core i be at place p (n, s)."""
 
-    def __init__(self, both: Floats, hops: Floats, rng: np.random.Generator):
+    def __init__(self, both: Floats, hops: Floats, rng: np.random.Generator, allowed: Bools):
         self.both, self.hops, self.rng = both, hops, rng
+        self.allowed = None if allowed.all() else allowed
         self.work = WORK
 
     def best_from(self, place: Ints) -> Ints:
@@ -76,7 +127,10 @@ class _Exchange:
         for _ in range(SHAKES):
             if self.work <= 0:
                 break
-            shaken = self.descend(self._shaken(best))
+            shaken = self._shaken(best)
+            if self.allowed is not None and not self.allowed[np.arange(len(best)), shaken].all():
+                continue
+            shaken = self.descend(shaken)
             if self._cost(shaken) < least * (1 - 1e-9):
                 best, least = shaken, self._cost(shaken)
         return best
@@ -117,6 +171,9 @@ class _Exchange:
         other = holder[taken]
         change[taken] += (cost[other, here] - cost[other, taken]
                           + 2 * self.both[core, other] * self.hops[here, taken])
+        if self.allowed is not None:
+            change[~self.allowed[core]] = np.inf
+            change[taken] = np.where(self.allowed[other, here], change[taken], np.inf)
         change[here] = 0.0
         self.work -= len(change)
         to = int(np.argmin(change))

@@ -134,6 +134,11 @@ def show_build(console: Console, facts: dict[str, Any]) -> None:
             (d["projection"], d["delays"], d["rounded"], d["max_error_s"], d["rms_error_s"],
              d["collisions"]) for d in facts["delays"]])
     _show_costs(console, cores)
+    if cores["pinned"]:
+        show_table(console, "pinned cores", ("number", "core", "populations", "chip, x, y"), [
+            (p["number"], p["core"], " ".join(p["populations"]),
+             "-" if p["tile"] is None else ", ".join(map(str, p["tile"])))
+            for p in cores["pinned"]])
     show_table(console, "fullest core", ("limit", "used", "of"), [
         (name, entry["used"], entry["limit"] or "no limit")
         for name, entry in cores["fullest"].items()])
@@ -143,7 +148,8 @@ def _show_costs(console: Console, cores: dict[str, Any]) -> None:
     rates = "at the rates of the calibration data" if cores["profiled"] else "if every neuron fires"
     rows = [("cores", {"value": cores["used"], "lower_bound": cores["lower_bound"],
                        "ratio_to_bound": cores["ratio_to_bound"]}),
-            ("messages between cores", cores["messages"]), ("hops", cores["hops"]),
+            ("messages between cores", cores["messages"]),
+            (f"hops, {cores['router']}", cores["hops"]),
             ("operations of the worst core", cores["worst_core_operations"])]
     show_table(console, f"mapping, a step, {rates}", ("", "used", "at least", "ratio"), [
         (name, entry["value"], entry["lower_bound"], entry["ratio_to_bound"])

@@ -40,8 +40,9 @@ CODES: dict[str, tuple[str, str]] = {
              "Cutting populations smaller, so that their output axons fit, kept raising the number "
              "of cores others send to."),
     "I528": ("candidate not tried",
-             "A method of partitioning was left out: it is not installed, or the network is larger "
-             "than it takes. The mapping is legal, and may use more cores than it could."),
+             "A method of partitioning was left out: it is not installed, the network is larger "
+             "than it takes, or it cannot keep what a mapping file wants. The mapping is legal, "
+             "and may use more cores than it could."),
     "E530": ("neuron on no core", "A mapping places each neuron of the chip on exactly one core."),
     "E531": ("neuron on several cores",
              "A mapping places each neuron of the chip on exactly one core."),
@@ -53,14 +54,34 @@ CODES: dict[str, tuple[str, str]] = {
     "E534": ("wrong accounting", "What a mapping says a core uses differs from the recount."),
     "E535": ("place that does not exist", "A core of a mapping is on no tile of the target."),
     "E536": ("place taken", "More cores are on a tile or a chip than it has."),
-    "E540": ("program that cannot be read",
+    "E537": ("not on the wanted core",
+             "A mapping does not keep its constraints: a pinned population is elsewhere, a pinned "
+             "core holds something else, or a core more than it is to hold."),
+    "E538": ("not at the wanted place",
+             "A mapping does not keep its constraints: a core is on another tile or chip."),
+    "E539": ("core on a faulty tile", "Something is on a tile, or a core of it, that does not "
+                                      "work."),
+    "E540": ("mapping file cannot be read", "--mapping takes a TOML file, see docs/mapping.md."),
+    "E541": ("unknown key of a mapping file", "Keys that nothing reads are refused."),
+    "E542": ("wrong type in a mapping file", "Write the value as docs/mapping.md shows."),
+    "E543": ("number of a mapping file out of range", "The possible numbers are named."),
+    "E544": ("no such population",
+             "A mapping file names a population that is not on the chip; inputs are on no core. "
+             "`neurocompile inspect BUILD` lists them."),
+    "E545": ("constraints contradict each other", "No mapping can keep both; both are named."),
+    "E546": ("pinned core too small",
+             "What is pinned to a core exceeds a limit of it, however it is cut."),
+    "E547": ("no room where a core has to be",
+             "A constraint names a tile or a chip that the target does not have, or more cores "
+             "for it than work there."),
+    "E550": ("program that cannot be read",
              "A table or memory of a program is not what the assembler writes: a number points "
              "outside what there is."),
-    "E541": ("program of another placement",
+    "E551": ("program of another placement",
              "Read back, a program holds other neurons on a core, other axons or other places than "
              "its mapping."),
-    "E542": ("program with other neurons",
+    "E552": ("program with other neurons",
              "Read back, a register of a neuron differs from the network's."),
-    "E543": ("program with other synapses",
+    "E553": ("program with other synapses",
              "Read back, synapses differ from the network's in where they go, weight or delay."),
 }

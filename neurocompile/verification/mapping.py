@@ -17,16 +17,19 @@ from neurocompile.ir.base import IntArray
 from neurocompile.ir.mapping import CoreUse, Mapping
 from neurocompile.ir.quantized import QuantizedProjection
 from neurocompile.ir.transforms import Conv, Dense, Sparse
+from neurocompile.verification.wanted import check_wanted
 
 LIMITED = ("neurons", "input_axons", "output_axons", "synapse_memory_bits",
            "neuron_configurations", "threshold_configurations")
 
+UNCOUNTED = ("E524", "E535", "E536", "E537", "E538", "E539")
+"""Findings that do not keep a mapping from being recounted."""
 _CHUNK = 1 << 22
 _Ints = npt.NDArray[np.int64]
 
 
 def check_mapping(mapping: Mapping) -> list[Diagnostic]:
-    """Everything wrong with ``mapping``: E524, E525, E530 to E536. Empty if it is right.
+    """Everything wrong with ``mapping``: E524, E525, E530 to E539. Empty if it is right.
 
     Limits and accounting are recounted only if every neuron is on exactly one core.
     """
@@ -34,7 +37,8 @@ def check_mapping(mapping: Mapping) -> list[Diagnostic]:
     homes = _homes(mapping, found)
     _check_delays(mapping, found)
     _check_placement(mapping, found)
-    if not any(d.is_error for d in found if d.code not in ("E524", "E535", "E536")):
+    check_wanted(mapping, homes, found)
+    if not any(d.is_error for d in found if d.code not in UNCOUNTED):
         use = recount(mapping, homes)
         _check_limits(mapping, use, found)
         _check_accounting(mapping, use, found)

@@ -1,4 +1,4 @@
-"""Hops on the mesh of a target, and how few any placement can need.
+"""Hops on the mesh of a target, and the places it has.
 
 A message goes from tile to tile along x, then y, one hop a tile; between cores of a tile there is
 none. No source says how chips are arranged: they are taken to stand in a row, the right edge of one
@@ -7,16 +7,19 @@ at the left edge of the next.
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import count
+
 import numpy as np
 import numpy.typing as npt
 
+from neurocompile.ir.constraints import Constraints, Fault
 from neurocompile.ir.mapping import Placement
 from neurocompile.ir.target import ChipLayout
 
 Floats = npt.NDArray[np.float64]
 
-EXACT_CORES = 200
-"""Up to so many cores the bound solves an assignment; above, each core gets its best place."""
+NOTHING = Constraints()
 
 
 def hops_between(placement: Placement, layout: ChipLayout) -> npt.NDArray[np.int64]:
@@ -31,28 +34,6 @@ def total_hops(between: Floats, placement: Placement, layout: ChipLayout) -> flo
     return float(np.sum(between * hops_between(placement, layout)))
 
 
-def hop_bound(between: Floats, layout: ChipLayout) -> float:
-    """No placement of these cores on the fewest chips needs fewer hops (Gilmore 1962, Lawler 1963).
-
-    A core at a place sends its largest traffic nowhere closer than to the nearest places, in turn.
-    The least sum of that over all assignments counts every message at both ends.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    n = len(between)
-    if n < 2:
-        return 0.0
-    places = places_of(layout, n)
-    both = between + between.T
-    traffic = -np.sort(-(both - np.diag(np.diag(both))), axis=1)[:, :n - 1]
-    near = np.sort(hops_between(places, layout), axis=1)[:, 1:n]
-    cost = traffic @ near.T.astype(float)
-    if n > EXACT_CORES:
-        return float(cost.min(axis=1).sum()) / 2
-    rows, columns = linear_sum_assignment(cost)
-    return float(cost[rows, columns].sum()) / 2
-
-
 def chip_links(between: Floats, placement: Placement) -> list[tuple[int, int, float]]:
     """(from chip, to chip, messages a step) of every pair of chips that has any."""
     n = int(placement.chip.max(initial=0)) + 1
@@ -62,16 +43,47 @@ def chip_links(between: Floats, placement: Placement) -> list[tuple[int, int, fl
     return [(int(a), int(b), float(links[a, b])) for a, b in np.argwhere(links > 0)]
 
 
-def places_of(layout: ChipLayout, n_cores: int) -> Placement:
-    """The places of the fewest chips that hold ``n_cores``: each tile as often as it has cores,
-    along a Hilbert curve, chip after chip."""
+def places_of(layout: ChipLayout, n_cores: int, wanted: Constraints = NOTHING) -> Placement:
+    """The places of the fewest chips that hold ``n_cores``, those that ``wanted`` names among them:
+    each tile as often as it has working cores, along a Hilbert curve, chip after chip."""
+    named = {tile.chip for tile in wanted.tiles.values()} | set(wanted.chips.values())
+    found = {chip: _places_on(chip, layout, wanted) for chip in named}
+    for chip in count():
+        if found and sum(map(len, found.values())) >= n_cores:
+            break
+        found.setdefault(chip, _places_on(chip, layout, wanted))
+    chips = sorted(found)
+    tiles = np.concatenate([found[chip] for chip in chips])
+    return Placement(np.repeat(chips, [len(found[chip]) for chip in chips]), tiles[:, 0],
+                     tiles[:, 1])
+
+
+def _places_on(chip: int, layout: ChipLayout, wanted: Constraints) -> npt.NDArray[np.int64]:
+    """The tile of each working core of a chip, shape (n, 2); those that cores are pinned to are
+    there also where the mesh has room for more cores than the chip has."""
     tiles = sorted(((x, y) for y in range(layout.mesh_height) for x in range(layout.mesh_width)),
                    key=lambda tile: _hilbert(tile, layout))
-    cores = np.repeat(np.array(tiles, np.int64), max(layout.cores_per_tile, 1), axis=0)
-    cores = cores[:layout.cores]
-    chips = max(1, -(-n_cores // max(len(cores), 1)))
-    return Placement(np.repeat(np.arange(chips), len(cores)),
-                     np.tile(cores[:, 0], chips), np.tile(cores[:, 1], chips))
+    faulty = {(f.tile.x, f.tile.y): faulty_cores(f, layout) for f in wanted.faults
+              if f.tile.chip == chip}
+    pinned = Counter((t.x, t.y) for t in wanted.tiles.values() if t.chip == chip)
+    room = [layout.cores_per_tile - faulty.get(tile, 0) for tile in tiles]
+    taken = [min(pinned[tile], n) for tile, n in zip(tiles, room, strict=True)]
+    # Which places a chip has no core on is not known; those that are faulty it has.
+    left = layout.cores - sum(faulty.values()) - sum(taken)
+    for i, n in enumerate(room):
+        more = max(min(n - taken[i], left), 0)
+        taken[i], left = taken[i] + more, left - more
+    return np.repeat(np.array(tiles, np.int64), taken, axis=0)
+
+
+def faulty_cores(fault: Fault, layout: ChipLayout) -> int:
+    """How many cores of its tile do not work."""
+    return layout.cores_per_tile if fault.cores is None else fault.cores
+
+
+def working_cores(layout: ChipLayout, wanted: Constraints) -> int:
+    """Cores of all chips together that something may be on."""
+    return layout.cores * layout.chips - sum(faulty_cores(f, layout) for f in wanted.faults)
 
 
 def at(places: Placement, index: npt.NDArray[np.int64]) -> Placement:

@@ -123,7 +123,7 @@ def mapping_of(program: Program, quantized: QuantizedNetwork) -> Mapping:
 
 
 def check_program(program: Program, mapping: Mapping) -> list[Diagnostic]:
-    """Everything in which a program differs from its mapping: E540 to E543. Empty if nothing."""
+    """Everything in which a program differs from its mapping: E550 to E553. Empty if nothing."""
     found = Diagnostics()
     try:
         read = Reread(program)
@@ -131,7 +131,7 @@ def check_program(program: Program, mapping: Mapping) -> list[Diagnostic]:
         _check_neurons(read, mapping, found)
         _check_synapses(read, mapping, found)
     except ValueError as error:
-        found.add("E540", "program", "its images cannot be read", got=str(error))
+        found.add("E550", "program", "its images cannot be read", got=str(error))
     return list(found)
 
 
@@ -141,16 +141,16 @@ def _check_places(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
     for core, name in sorted(theirs.keys() | ours.keys()):
         a, b = theirs.get((core, name)), ours.get((core, name))
         if a is None or b is None or not np.array_equal(a, b):
-            found.add("E541", f"core {core}", f"it does not hold the neurons of {name} that the "
+            found.add("E551", f"core {core}", f"it does not hold the neurons of {name} that the "
                       "mapping puts there")
     places = mapping.placement
     if places is None or not all(np.array_equal(getattr(read.placement(), c), getattr(places, c))
                                  for c in ("chip", "x", "y")):
-        found.add("E541", "program", "its cores are not where the mapping places them")
+        found.add("E551", "program", "its cores are not where the mapping places them")
     for uses, counted in zip(read.use(), mapping.use, strict=False):
         wrong = [n for n in vars(uses) if getattr(uses, n) != getattr(counted, n)]
         if wrong:
-            found.add("E541", f"core {counted.core}", f"{wrong[0]} is not what the mapping counts",
+            found.add("E551", f"core {counted.core}", f"{wrong[0]} is not what the mapping counts",
                       got=getattr(uses, wrong[0]), limit=getattr(counted, wrong[0]))
 
 
@@ -170,7 +170,7 @@ def _check_neurons(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
             got["kind"], got["start"] = np.full(count, kind), np.full(count, start)
             for name, values in wanted.items():
                 if not np.array_equal(values, got[name]):
-                    found.add("E542", f"core {core.core}", f"{name} of {p.name} differs", got=int(
+                    found.add("E552", f"core {core.core}", f"{name} of {p.name} differs", got=int(
                         np.count_nonzero(values != got[name])), limit="0 neurons")
 
 
@@ -207,9 +207,9 @@ def _check_synapses(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
                     core.formats["projection"] == mapping.quantized.projections.index(q)]}
                 wrong |= sign != {q.sign_mode}
             if wrong:
-                found.add("E543", f"core {core.core}", f"synapses of {q.name} differ")
+                found.add("E553", f"core {core.core}", f"synapses of {q.name} differ")
     for name, index in seen:
-        found.add("E543", f"core {index}", f"it has synapses of {name} for nobody here")
+        found.add("E553", f"core {index}", f"it has synapses of {name} for nobody here")
 
 
 def _wanted(q: QuantizedProjection, neurons: Ints) -> tuple[Ints, Ints, Ints, Ints]:

@@ -83,23 +83,18 @@ def rate_of(name: str, n: int, rates: dict[str, FloatArray] | None) -> Floats:
 def message_bound(quantized: QuantizedNetwork, rates: dict[str, FloatArray] | None = None,
                   ) -> float:
     """No mapping sends fewer messages a step between cores: a neuron's targets of one projection
-    fill at least ceil(targets / neurons a core) cores, of which one may be its own."""
-    limit = quantized.target.core.neurons
-    if not limit:
-        return 0.0
+    fill at least ceil(targets / neurons that a core can hold of them) cores, of which one may be
+    its own."""
+    from neurocompile.passes.cores import ChipNetwork
+    from neurocompile.passes.least import least_cores, most_together, targets_of
+
+    network = ChipNetwork(quantized)
     total = 0.0
-    for projection in quantized.projections:
-        source = quantized.population(projection.source)
+    for print_ in network.footprints:
+        source = quantized.population(print_.projection.source)
         if source.role == "source":
             continue
-        sent = _fan_out(quantized, projection.name)
-        cores = np.maximum(-(-sent // limit) - 1, 0)
+        together = most_together(network.populations[print_.projection.target], network.limits)
+        cores = np.maximum(least_cores(targets_of(print_, source.n), together) - 1, 0)
         total += float(np.sum(rate_of(source.name, source.n, rates) * cores))
     return total
-
-
-def _fan_out(quantized: QuantizedNetwork, name: str) -> npt.NDArray[np.int64]:
-    from neurocompile.passes.footprint import Footprint
-
-    projection = next(p for p in quantized.projections if p.name == name)
-    return Footprint(projection, quantized).fan_out(quantized.population(projection.source).n)

@@ -21,16 +21,20 @@ from partition_factory import (
 
 from neurocompile.diagnostics import CompileError
 from neurocompile.ir.base import n_elements
+from neurocompile.ir.constraints import Constraints, Fault, MeshTile
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Conv, to_sparse
 from neurocompile.passes.footprint import Block, Footprint, index_bits, packed_bits
 from neurocompile.passes.partition import Partition, core_lower_bound
+from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio import Portfolio
 from neurocompile.passes.portfolio.hypergraph import hypergraph
 from neurocompile.passes.portfolio.search import mapping_of
 from neurocompile.passes.portfolio.state import add, empty_state, load, remove
 from neurocompile.passes.portfolio.subset import ConvSubsets
+from neurocompile.verification.hop_bound import hop_bound
 from neurocompile.verification.mapping import check_mapping
+from neurocompile.verification.mesh import total_hops
 from neurocompile.verification.traffic import message_bound, traffic
 
 ENCODINGS = (("dense",), ("sparse",), ("dense", "sparse"), ("dense", "sparse", "conv"))
@@ -105,6 +109,42 @@ def test_a_portfolio_is_legal_and_never_worse_than_sequential_blocks(
     assert core_lower_bound(quantized) <= mapping.n_cores <= blocks.n_cores
     assert message_bound(quantized) <= traffic(mapping).messages
     assert Portfolio(seed=seed).run(quantized).digest() == mapping.digest()
+
+
+@st.composite
+def constraints(draw: st.DrawFn) -> Constraints:
+    """Of networks with populations c and o on a target of several chips of 8 x 4 tiles."""
+    some, number = st.booleans(), st.integers(0, 4)
+    lists = st.lists(number, min_size=1, max_size=3, unique=True).map(tuple)
+    cores = {name: draw(lists) for name in ("c", "o") if draw(some)}
+    tiles = st.builds(MeshTile, st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))
+    pinned = sorted({n for numbers in cores.values() for n in numbers})
+    where = {n: draw(tiles) for n in pinned if draw(some)}
+    faults = draw(st.lists(tiles, max_size=3, unique_by=lambda t: (t.chip, t.x, t.y)))
+    # A population with a chip has no core that is pinned to a tile: the reader refuses others.
+    chips = {name: draw(st.integers(0, 1)) for name in ("c", "o")
+             if name not in cores and draw(st.integers(0, 3)) == 0}
+    weights = draw(st.sampled_from([{}, {}, {"hops": 1.0}, {"cores": 9.0, "operations": 1.0}]))
+    return Constraints(
+        draw(st.sampled_from([None, None, 20])), draw(some), cores, weights,
+        tuple(Fault(tile, draw(st.sampled_from([None, 1, 3]))) for tile in faults), where, chips)
+
+
+@given(networks(), constraints())
+def test_constraints_are_kept_or_refused_with_a_reason(
+        quantized: QuantizedNetwork, wanted: Constraints) -> None:
+    try:
+        mapping = Place().run(Portfolio(constraints=wanted).run(quantized))
+    except CompileError as error:
+        reasons = {d.code for d in error.diagnostics}
+        assert reasons <= {"E520", "E521", "E522", "E523", "E525", "E546", "E547"}
+        return
+    assert check_mapping(mapping) == []
+    assert mapping.constraints == wanted
+    place, layout = mapping.placement, quantized.target.chip
+    assert place is not None
+    between = traffic(mapping).between
+    assert total_hops(between, place, layout) >= hop_bound(between, layout, wanted) - 1e-6
 
 
 @given(networks(), st.integers(0, 2**32), st.integers(1, 6))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise, permutations
+from itertools import combinations, pairwise, permutations
 
 import numpy as np
 import pytest
@@ -14,11 +14,11 @@ from neurocompile.ir.mapping import Mapping, Placement
 from neurocompile.ir.target import ChipLayout, TargetSpec
 from neurocompile.passes.partition import Partition
 from neurocompile.passes.place import Place
+from neurocompile.verification.hop_bound import _within_tiles, hop_bound
 from neurocompile.verification.mapping import check_mapping
 from neurocompile.verification.mesh import (
     at,
     chip_links,
-    hop_bound,
     hops_between,
     places_of,
     total_hops,
@@ -76,9 +76,10 @@ def test_more_cores_than_a_chip_go_on_the_next_and_their_links_are_said() -> Non
     assert crossing == between[home[:, None] != home[None, :]].sum() > 0
 
 
+@pytest.mark.parametrize("layout", [
+    ChipLayout(6, 3, 2, 1, 1), ChipLayout(6, 3, 1, 2, 1), ChipLayout(6, 2, 1, 3, 1)])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_bound_is_below_the_best_of_all_placements(seed: int) -> None:
-    layout = ChipLayout(6, 3, 2, 1, 1)
+def test_the_bound_is_below_the_best_of_all_placements(layout: ChipLayout, seed: int) -> None:
     between = np.random.default_rng(seed).integers(0, 9, (6, 6)).astype(float)
     np.fill_diagonal(between, 0)
     places = places_of(layout, 6)
@@ -95,7 +96,8 @@ def test_exchanges_count_hops_as_the_measure_does() -> None:
     between = rng.integers(0, 9, (10, 10)).astype(float)
     np.fill_diagonal(between, 0)
     places = places_of(layout, 10)
-    search = _Exchange(between + between.T, hops_between(places, layout).astype(float), rng)
+    search = _Exchange(between + between.T, hops_between(places, layout).astype(float), rng,
+                       np.ones((10, 12), bool))
     start = np.arange(10)
     ended = search.descend(start)
     before, after = (total_hops(between, at(places, p), layout) for p in (start, ended))
@@ -142,3 +144,32 @@ def test_places_that_do_not_exist_or_are_taken_are_found() -> None:
     assert codes([0, 0, 0], [0, 2, 0], [0, 0, -1]) == ["E535", "E535"]
     assert codes([1, 0, 0], [0, 1, 0], [0, 0, 1]) == ["E535"]
     assert codes([0, 0], [0, 1], [0, 0]) == ["E535"]
+
+
+def test_partners_that_cannot_all_be_on_one_tile_are_bounded_apart() -> None:
+    # A star of three receivers on tiles of three cores: one of them is elsewhere.
+    star = np.zeros((4, 4))
+    star[0, 1:] = 1.0
+    assert hop_bound(star, ChipLayout(12, 4, 1, 3, 1)) == pytest.approx(1.0)
+    # Two groups of three that all talk to all: nothing has to leave its tile.
+    groups = np.kron(np.eye(2), np.ones((3, 3)) - np.eye(3))
+    assert hop_bound(groups, ChipLayout(12, 4, 1, 3, 1)) == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("n", "size", "seed"), [(6, 2, 0), (6, 3, 1), (7, 3, 2), (8, 4, 3)])
+def test_no_division_into_tiles_has_more_traffic_within_than_the_bound(
+        n: int, size: int, seed: int) -> None:
+    both = np.random.default_rng(seed).integers(0, 9, (n, n)).astype(float)
+    both = np.triu(both, 1) + np.triu(both, 1).T
+
+    def most(left: tuple[int, ...]) -> float:
+        if not left:
+            return 0.0
+        first, rest = left[0], left[1:]
+        return max(both[np.ix_((first, *others), (first, *others))].sum() / 2
+                   + most(tuple(c for c in rest if c not in others))
+                   for k in range(size) for others in combinations(rest, k))
+
+    bound = _within_tiles(both, size)
+    assert most(tuple(range(n))) <= bound + 1e-9
+    assert bound < np.sort(both, axis=1)[:, 1 - size:].sum() / 2  # everyone's largest partners

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,9 @@ from neurocompile.diagnostics import CompileError
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import TargetSpec
 from neurocompile.ir.transforms import Sparse
-from neurocompile.passes.partition import ChipNetwork, Partition, core_lower_bound
+from neurocompile.passes.cores import ChipNetwork
+from neurocompile.passes.least import most_together, targets_of
+from neurocompile.passes.partition import Partition, core_lower_bound
 from neurocompile.passes.portfolio import Portfolio, choose, search
 from neurocompile.passes.portfolio.choose import tiled_mapping
 from neurocompile.passes.portfolio.hypergraph import hypergraph
@@ -70,18 +73,19 @@ def test_each_search_gives_a_legal_mapping(method: str) -> None:
     quantized = clusters(target_with(neurons=60, input_axons=200, output_axons=200,
                                      synapse_memory_bits=20_000), 5, 80, 2)
     graph = hypergraph(quantized, {}, 60)
+    nowhere = np.full(len(graph.population), -1)
     if method == "grown":
-        home = search.grown(graph, 60, 0)
+        home, _ = search.grown(graph, nowhere, 60, 0)
     else:
         pytest.importorskip("pymetis")
-        home = search.by_metis(graph, core_lower_bound(quantized), 60, 0)
+        home = search.by_metis(graph, nowhere, core_lower_bound(quantized), 60, 0)
     assert home is not None
     assert check_mapping(search.mapping_of(quantized, graph, home)) == []
 
 
 def test_tiles_of_a_convolution_share_more_axons_than_blocks() -> None:
     quantized = convolutional(target_with(synapse_memory_bits=100_000))
-    cores = tiled(ChipNetwork(quantized, None), 1000)
+    cores = tiled(ChipNetwork(quantized), 1000)
     assert cores is not None
     mapping, blocks = tiled_mapping(quantized, cores), Partition().run(quantized)
     assert check_mapping(mapping) == []
@@ -92,7 +96,7 @@ def test_tiles_of_a_convolution_share_more_axons_than_blocks() -> None:
 
 def test_kernels_of_tiles_are_counted_once_a_core() -> None:
     quantized = convolutional(target_with("generic", neurons=300))
-    cores = tiled(ChipNetwork(quantized, None), 1000)
+    cores = tiled(ChipNetwork(quantized), 1000)
     assert cores is not None
     assert check_mapping(tiled_mapping(quantized, cores)) == []
 
@@ -155,3 +159,40 @@ def test_messages_count_the_other_cores_a_spike_reaches() -> None:
     assert measured.from_host.sum() == 3 * 3
     assert measured.operations.sum() == 75 + 250 + 25
     assert message_bound(quantized) <= measured.messages
+
+
+def test_bounds_know_how_many_cores_the_targets_of_a_neuron_fill() -> None:
+    # 10 axons of 64 + 46 synapses of 8 bits take 10 * (576 + 384) bits; one synapse more, 10,240.
+    target = unlimited(synapse_memory_bits=10_000, output_axons=15)
+    quantized = network(target, [source("in", 1), neurons("a", 10), neurons("b", 200)],
+                        [project("in-a", "in", "a", dense(10, 1)),
+                         project("a-b", "a", "b", dense(200, 10))])
+    b = ChipNetwork(quantized).populations["b"]
+    assert most_together(b, target.core) == 110
+    assert message_bound(quantized) == 10 * (2 - 1)
+    assert message_bound(quantized, {"a": np.full(10, 0.5)}) == 5
+    assert core_lower_bound(quantized) == 2  # 20 output axons, or the memory of b
+    single = replace(target, core=replace(target.core, output_axons=4))
+    assert core_lower_bound(network(single, list(quantized.populations),
+                                    list(quantized.projections))) == 5
+    mapping = Portfolio().run(quantized)
+    assert traffic(mapping).messages >= 10
+
+
+def test_sparse_targets_are_bounded_by_those_with_the_fewest_synapses() -> None:
+    # Neuron i reads i + 1 sources, 8 + 6 bits a synapse and 10 bits for up to 64 of them: at the
+    # least 64 * 14 + 10 = 906 bits, 960 in whole words, for 64.
+    n = 40
+    counts = np.arange(1, n + 1)
+    synapses = Sparse(np.concatenate([[0], np.cumsum(counts)]),
+                      np.concatenate([np.arange(k) for k in counts]),
+                      np.ones(int(counts.sum()), np.int8), (n,), (n,))
+    target = unlimited(synapse_memory_bits=1000)
+    quantized = network(target, [neurons("p", n)], [project("w", "p", "p", synapses)])
+    least = 8 + 6 + 1  # bits a synapse where entries are full: 960 / 64
+    expected = max(k for k in range(1, n + 1) if k * (k + 1) / 2 * least <= 1000)
+    assert most_together(ChipNetwork(quantized).populations["p"], target.core) == expected
+    doubled = replace(synapses, indices=np.zeros_like(synapses.indices))
+    print_ = ChipNetwork(network(target, [neurons("p", n)], [
+        project("w", "p", "p", doubled)])).footprints[0]
+    assert targets_of(print_, n).tolist() == [n] + [0] * (n - 1)

@@ -31,7 +31,7 @@ class ChipBackend:
 
     def emit(self, mapping: CoreMapping) -> Bundle:
         """program.json, images.npz, README.md. The program is read back from its images and
-        compared with the mapping first. Raises ``CompileError`` (E540 to E543) for a difference,
+        compared with the mapping first. Raises ``CompileError`` (E550 to E553) for a difference,
         which would be a mistake of the assembler."""
         from neurocompile.passes.assemble import Assemble
         from neurocompile.verification.program import check_program

@@ -7,39 +7,51 @@ from dataclasses import dataclass, field, replace
 
 from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics
 from neurocompile.ir.base import FloatArray
+from neurocompile.ir.constraints import Constraints
 from neurocompile.ir.mapping import CoreUse, Mapping, Slice
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Sparse
-from neurocompile.passes.partition import ChipNetwork, Partition, check_possible, core_lower_bound
+from neurocompile.passes.cores import ChipNetwork
+from neurocompile.passes.partition import Partition, check_possible, core_lower_bound, wanted_of
+from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio.tiles import TiledCore, tiled
 from neurocompile.verification.mapping import check_mapping
+from neurocompile.verification.mesh import working_cores
+from neurocompile.verification.routes import hops_of
 from neurocompile.verification.traffic import traffic
 
 MOST_SYNAPSES = 20_000_000
 """Above this nothing is unfolded: only sequential blocks and tiles are tried."""
+SPREADS = (2, 4)
+"""Where operations have a weight, so many times fewer neurons a core are tried as well."""
 MOST_COUNTS = 500_000_000
 """Largest table of axons by cores (2 bytes each) that the search may take."""
 
 
 @dataclass(frozen=True)
 class Portfolio:
-    """Give each neuron a core, by the candidate with the fewest cores, then the fewest messages.
+    """Give each neuron a core, by the candidate with the fewest cores, then the fewest messages,
+    or the least weighted sum where the user's constraints have weights.
 
     Candidates are sequential blocks, tiles of structured layers and, for networks with sparse
     projections, overlap growth and METIS; each mapping is accepted by the independent checker or
     is no candidate. The same seed gives the same mapping.
 
     neurons_per_core
-        At most so many neurons a core, below the target's own limit.
+        At most so many neurons a core, below the target's own limit; replaces that of
+        ``constraints``.
     seed
         Of the order in which the search visits neurons.
     rates
         Mean spikes a step of each neuron by population; messages are weighted by them.
+    constraints
+        What the user wants of the mapping.
     """
 
     neurons_per_core: int | None = None
     seed: int = 0
     rates: dict[str, FloatArray] = field(default_factory=dict)
+    constraints: Constraints = field(default_factory=Constraints)
 
     def run(self, quantized: QuantizedNetwork) -> Mapping:
         """A mapping within every limit of the target; raises as :meth:`Partition.run` does."""
@@ -47,69 +59,119 @@ class Portfolio:
 
     def run_with_notes(self, quantized: QuantizedNetwork) -> tuple[Mapping, tuple[Diagnostic, ...]]:
         """The mapping, and a note for each candidate that was not tried (I528)."""
-        check_possible(quantized, self.neurons_per_core)
+        wanted = wanted_of(self.constraints, self.neurons_per_core)
+        check_possible(quantized, wanted)
         notes = Diagnostics()
+        best = self._best(quantized, wanted, notes)
+        if wanted.weights.get("operations"):
+            # The worst core has less to do where neurons are spread over more cores.
+            fullest = max((use.neurons for use in best.use), default=0)
+            for part in SPREADS:
+                fewer = replace(wanted, neurons_per_core=-(-fullest // part))
+                try:
+                    spread = self._best(quantized, fewer, notes)
+                except CompileError:
+                    continue  # too many cores, or pinned cores that hold more than that
+                best = min(best, replace(spread, constraints=wanted), key=self._cost)
+        return replace(best, rates=self.rates), tuple(notes)
+
+    def _best(self, quantized: QuantizedNetwork, wanted: Constraints,
+              notes: Diagnostics) -> Mapping:
         refused: CompileError | None = None
         best: Mapping | None = None
         try:
-            best = Partition(self.neurons_per_core).run(quantized)
+            best = Partition(constraints=wanted).run(quantized)
         except CompileError as error:
             refused = error
-        for mapping in self._others(quantized, best, notes):
-            if not check_mapping(mapping):
-                best = mapping if best is None else min(best, mapping, key=self._cost)
+        for mapping in self._others(quantized, wanted, best, notes):
+            candidate = replace(mapping, constraints=wanted)
+            if not check_mapping(candidate):
+                best = candidate if best is None else min(best, candidate, key=self._cost)
         if best is None:
             assert refused is not None
             raise refused
-        return replace(best, rates=self.rates), tuple(notes)
+        return best
 
-    def _cost(self, mapping: Mapping) -> tuple[int, float]:
-        """Cores, then messages; those from the host go over the mesh as well."""
+    def _cost(self, mapping: Mapping) -> tuple[float, ...]:
+        """Cores, then messages, or the weighted sum; messages from the host go over the mesh as
+        well."""
         measured = traffic(mapping, self.rates)
-        return mapping.n_cores, round(measured.messages + float(measured.from_host.sum()), 9)
+        messages = measured.messages + float(measured.from_host.sum())
+        weights = mapping.constraints.weights
+        if not weights:
+            return mapping.n_cores, round(messages, 9)
+        hops = 0.0
+        if weights.get("hops"):
+            placed = Place(self.seed).run(replace(mapping, rates=self.rates))
+            hops = hops_of(placed)
+        worst = float(measured.operations.max(initial=0.0))
+        values = {"cores": mapping.n_cores, "messages": messages, "operations": worst,
+                  "hops": hops}
+        return (round(sum(weight * values[name] for name, weight in weights.items()), 9),)
 
-    def _others(self, quantized: QuantizedNetwork, first: Mapping | None,
+    def _others(self, quantized: QuantizedNetwork, wanted: Constraints, first: Mapping | None,
                 notes: Diagnostics) -> Iterator[Mapping]:
-        chip = quantized.target.chip
-        most = min(chip.cores * chip.chips, first.n_cores if first else chip.cores * chip.chips)
+        most = working_cores(quantized.target.chip, wanted)
+        if first is not None and not wanted.weights:
+            most = min(most, first.n_cores)
         kinds = {type(p.transform) for p in quantized.projections}
         if kinds != {Sparse}:
-            cores = tiled(ChipNetwork(quantized, self.neurons_per_core), most)
+            cores = tiled(ChipNetwork(quantized, wanted), most)
             if cores is not None:
                 yield tiled_mapping(quantized, cores)
         if Sparse in kinds and most > 1:
-            yield from self._searched(quantized, most, notes)
+            yield from self._searched(quantized, wanted, most, notes)
 
-    def _searched(self, quantized: QuantizedNetwork, most: int,
+    def _searched(self, quantized: QuantizedNetwork, wanted: Constraints, most: int,
                   notes: Diagnostics) -> Iterator[Mapping]:
         # Numba and scipy are loaded for networks that need them only.
         from neurocompile.passes.portfolio import search
         from neurocompile.passes.portfolio.hypergraph import hypergraph, n_pins
 
+        network = ChipNetwork(quantized, wanted)
         pins = n_pins(quantized)
         if pins > MOST_SYNAPSES:
             notes.add("I528", "network", "overlap growth and METIS were not tried",
                       got=f"{pins} synapses", limit=f"{MOST_SYNAPSES}")
             return
-        network = ChipNetwork(quantized, self.neurons_per_core)
+        apart = _kept_apart(network)
+        if apart:
+            notes.add("I528", "network", "overlap growth and METIS were not tried", got=apart,
+                      hint="they put neurons of any populations together")
+            return
         graph = hypergraph(quantized, self.rates, network.neurons_limit)
         room = MOST_COUNTS // max(1, len(graph.net_kind))
-        if room < core_lower_bound(quantized):
+        least = core_lower_bound(quantized)
+        if room < least:
             notes.add("I528", "network", "overlap growth and METIS were not tried",
                       got=f"{len(graph.net_kind)} axons", limit=f"{MOST_COUNTS} axons x cores")
             return
         most = min(most, room)
-        home = search.grown(graph, most, self.seed)
+        pinned = search.pinned_homes(graph, quantized, network)
+        if not (pinned < 0).any():
+            return  # nothing is left to choose
+        home, needed = search.grown(graph, pinned, most, self.seed)
         if home is not None:
-            yield search.mapping_of(quantized, graph, home)
-            most = min(most, int(home.max()) + 1)
+            yield search.mapping_of(quantized, graph, home, network.n_pinned)
+            if not wanted.weights:
+                most = min(most, int(home.max()) + 1)
         if not search.has_metis():
             notes.add("I528", "network", "METIS was not tried", got="pymetis is not installed",
                       hint="pip install 'neurocompile[mapping]'")
             return
-        home = search.by_metis(graph, core_lower_bound(quantized), most, self.seed)
+        home = search.by_metis(graph, pinned, least, most, self.seed,
+                               needed)
         if home is not None:
-            yield search.mapping_of(quantized, graph, home)
+            yield search.mapping_of(quantized, graph, home, network.n_pinned)
+
+
+def _kept_apart(network: ChipNetwork) -> str:
+    """Why some neurons that nobody pinned may not be on a core with some others; '' if they may."""
+    free = [p for p in network.populations.values() if p.free()]
+    if not network.wanted.share_cores and len(free) > 1:
+        return "share_cores = false"
+    chips = sorted({p.chip for p in free if p.chip is not None})
+    return "populations on chips " + ", ".join(map(str, chips)) if len(chips) > 1 else ""
 
 
 def tiled_mapping(quantized: QuantizedNetwork, cores: list[TiledCore]) -> Mapping:

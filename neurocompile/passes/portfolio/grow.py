@@ -72,25 +72,26 @@ def _next(order, at, state, level):
 
 
 @njit(cache=True)
-def grow(graph, state, expected, order):
+def grow(graph, state, expected, order, first_core):
     """Assign every vertex; returns the cores used, or -1 if there are not enough.
 
-    expected: output axons to leave room for, of each vertex.  order: seeds, a permutation.
+    expected: output axons to leave room for, of each vertex.  order: seeds, all vertices that are
+    nowhere.  first_core: cores before it hold pinned vertices and nothing else.
     """
-    n = len(order)
+    n, n_seeds = len(state.home), len(order)
     shared, level = np.zeros(n, np.int64), np.full(n, -1, np.int64)
     after, before = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
     head = np.full(LEVELS + 1, -1, np.int64)
     lists = (head, after, before, level)
     touched = np.empty(n, np.int64)
-    done, core, first, seed = 0, 0, 0, -1
-    while done < n:
+    done, core, first, seed = 0, first_core, 0, -1
+    while done < n_seeds:
         if core >= len(state.use):
             return -1
         n_touched, top, misses, reserved, at = 0, -1, 0, 0, first
         room = graph.limits[OUT]
         spare = -1
-        while done < n and misses < MISSES:
+        while done < n_seeds and misses < MISSES:
             while top >= 0 and head[top] < 0:
                 top -= 1
             if seed >= 0:
@@ -100,7 +101,7 @@ def grow(graph, state, expected, order):
                 v = head[top]
             else:
                 at = _next(order, at, state, level)
-                if at >= n:
+                if at >= n_seeds:
                     break
                 v = order[at]
             if level[v] >= 0:
@@ -131,7 +132,7 @@ def grow(graph, state, expected, order):
                 _unlink(head, after, before, level, u)
             level[u] = -1
             shared[u] = 0
-        while first < n and state.home[order[first]] >= 0:
+        while first < n_seeds and state.home[order[first]] >= 0:
             first += 1
         seed = spare
         core += 1

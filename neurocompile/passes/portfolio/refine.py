@@ -38,11 +38,11 @@ def _costs(graph, state, v, cost):
 
 
 @njit(cache=True)
-def _insert(graph, state, v, cost, n_used, avoid, below):
+def _insert(graph, state, v, cost, first, n_used, avoid, below):
     """Put ``v`` on the cheapest core that stays legal, if it costs less than ``below``."""
     for _ in range(TRIES):
         best = -1
-        for core in range(n_used):
+        for core in range(first, n_used):
             if core != avoid and state.use[core, 0] > 0 and cost[core] < below and (
                     best < 0 or cost[core] < cost[best]):
                 best = core
@@ -59,10 +59,12 @@ def _insert(graph, state, v, cost, n_used, avoid, below):
 
 
 @njit(cache=True)
-def _insert_anyway(graph, state, v, cost, n_used):
+def _insert_anyway(graph, state, v, cost, first, n_used):
     """As ``_insert``, whatever that does to the cores that send to ``v``."""
     for _ in range(TRIES):
-        best = int(np.argmin(cost[:n_used]))
+        if n_used == first:
+            return False
+        best = first + int(np.argmin(cost[first:n_used]))
         if cost[best] == np.inf:
             return False
         add(graph, state, v, best)
@@ -84,10 +86,10 @@ def _attachment(graph, state, v):
 
 
 @njit(cache=True)
-def _evict(graph, tight, state, n_used, out):
+def _evict(graph, tight, state, first, n_used, out):
     """Take the least attached neurons off cores over a limit; returns how many are in ``out``."""
     n_out = 0
-    for core in range(n_used):
+    for core in range(first, n_used):
         if fits(graph, state, core):
             continue
         inside = np.flatnonzero(state.home == core)
@@ -102,24 +104,25 @@ def _evict(graph, tight, state, n_used, out):
 
 
 @njit(cache=True)
-def repair(graph, tight, state, n_used, rounds):
+def repair(graph, tight, state, first, n_used, rounds):
     """Evict the least attached neurons of cores over a limit, then put them where they fit, on
     new cores if they fit nowhere. Returns the cores used, or -1 if that does not end.
 
     A neuron that nobody could send to any more goes where it fits itself; the cores that then
     have too many output axons evict in the next round.
 
-    tight: the graph with the limits to evict to, a little lower, for the same reason."""
-    n_cores = len(state.use)
+    tight: the graph with the limits to evict to, a little lower, for the same reason.
+    first: cores before it hold pinned neurons, which stay."""
+    n_cores = min(len(state.use), n_used + n_used // 4 + 4)  # a large repair is a bad partition
     out, cost = np.zeros(len(state.home), np.int64), np.zeros(n_cores)
     for _ in range(rounds):
-        n_out = _evict(graph, tight, state, n_used, out)
+        n_out = _evict(graph, tight, state, first, n_used, out)
         if n_out == 0:
             return n_used
         opened = False
         for v in out[:n_out]:
-            _costs(graph, state, v, cost)
-            if _insert(graph, state, v, cost[:n_used], n_used, -1, np.inf):
+            _costs(graph, state, v, cost[:n_used])
+            if _insert(graph, state, v, cost[:n_used], first, n_used, -1, np.inf):
                 continue
             if not opened:
                 if n_used >= n_cores:
@@ -128,8 +131,8 @@ def repair(graph, tight, state, n_used, rounds):
                 n_used += 1
                 opened = True
                 continue
-            _costs(graph, state, v, cost)
-            if not _insert_anyway(graph, state, v, cost[:n_used], n_used):
+            _costs(graph, state, v, cost[:n_used])
+            if not _insert_anyway(graph, state, v, cost[:n_used], first, n_used):
                 if n_used >= n_cores:
                     return -1
                 add(graph, state, v, n_used)
@@ -138,16 +141,16 @@ def repair(graph, tight, state, n_used, rounds):
 
 
 @njit(cache=True)
-def improve(graph, state, n_used, order):
-    """Move each neuron to the core where it saves most messages; returns how many moved."""
-    cost = np.zeros(len(state.use))
+def improve(graph, state, first, n_used, order):
+    """Move each neuron of ``order`` to the core where it saves most; returns how many moved."""
+    cost = np.zeros(n_used)
     moved = 0
     for v in order:
         home = state.home[v]
         remove(graph, state, v)
         _costs(graph, state, v, cost)
         here = cost[home] - 1e-9
-        if _insert(graph, state, v, cost[:n_used], n_used, home, here):
+        if _insert(graph, state, v, cost, first, n_used, home, here):
             moved += 1
         else:
             add(graph, state, v, home)
@@ -155,11 +158,12 @@ def improve(graph, state, n_used, order):
 
 
 @njit(cache=True)
-def dissolve(graph, state, n_used, failures):
-    """Empty the smallest cores, as long as all of their neurons fit on others."""
-    cost = np.zeros(len(state.use))
+def dissolve(graph, state, first, n_used, failures):
+    """Empty the smallest cores from ``first`` on, as long as all of their neurons fit on others."""
+    cost = np.zeros(n_used)
     emptied, failed = 0, 0
     tried = np.zeros(n_used, np.bool_)
+    tried[:first] = True
     while failed < failures:
         core = -1
         for c in range(n_used):
@@ -174,7 +178,7 @@ def dissolve(graph, state, n_used, failures):
         for v in inside:
             remove(graph, state, v)
             _costs(graph, state, v, cost)
-            if not _insert(graph, state, v, cost[:n_used], n_used, core, np.inf):
+            if not _insert(graph, state, v, cost, first, n_used, core, np.inf):
                 add(graph, state, v, core)
                 break
             n_moved += 1

@@ -11,22 +11,27 @@ import scipy.sparse as sp
 
 from neurocompile.ir.mapping import CoreUse, Mapping, Slice
 from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.passes.cores import ChipNetwork
 from neurocompile.passes.portfolio.grow import grow
 from neurocompile.passes.portfolio.hypergraph import Graph, offsets_of
 from neurocompile.passes.portfolio.refine import dissolve, improve, repair
-from neurocompile.passes.portfolio.state import OUT, State, empty_state, load, sent
+from neurocompile.passes.portfolio.state import OUT, State, all_sent, empty_state, legal, load
 
 Homes = npt.NDArray[np.int64]
 
 GROWTH_ROUNDS = 5
 """Rounds of growth; each leaves room for the output axons that the one before needed."""
+SETTLED = 0.01
+"""Part by which the output axons of a growth may differ from what was left free for them."""
 METIS_ROUNDS = 10
+LIKELY = 0.9
+"""METIS starts with this part of the cores that growth needs: it is seldom so much better."""
+REPAIRABLE = 1.1
+"""Parts that need so many times more cores are not repaired."""
 PASSES = 4
 """Passes of single moves; later ones move almost nothing."""
-LOOSE = (1.0,)
-"""Output axons, as a part of the limit, that moves before the repair may reach: messages saved
-there are output axons, which is what is short then."""
 TIGHT = 0.985
+"""Part of the output axons that repairs evict to: what others do next takes some more."""
 REPAIRS = 30
 FAILURES = 6
 """Cores that could not be emptied before dissolving ends."""
@@ -37,67 +42,117 @@ def has_metis() -> bool:
     return find_spec("pymetis") is not None
 
 
-def grown(graph: Graph, most_cores: int, seed: int) -> Homes | None:
-    """By overlap growth: the core of every vertex, or None where that needs too many cores."""
+def pinned_homes(graph: Graph, quantized: QuantizedNetwork, network: ChipNetwork) -> Homes:
+    """The core of every pinned vertex, -1 for all others."""
+    home = np.full(len(graph.population), -1, np.int64)
+    for name, offset in offsets_of(quantized).items():
+        population = network.populations[name]
+        if not population.free():
+            for core, block in zip(population.cores, population.blocks or [], strict=True):
+                home[offset + block.start:offset + block.stop] = core
+    return home
+
+
+def grown(graph: Graph, pinned: Homes, most_cores: int, seed: int) -> tuple[Homes | None, float]:
+    """By overlap growth: the core of every vertex, or None where that needs too many cores; and how
+    many cores its fullest resource needs. ``pinned``: see :func:`pinned_homes`."""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(graph.population))
+    order = np.flatnonzero(pinned < 0)[rng.permutation(int((pinned < 0).sum()))]
+    first = int(pinned.max(initial=-1)) + 1
     expected = np.diff(graph.out_indptr) * graph.net_slots.max(initial=1)
-    best = None
+    best, needed = None, np.inf
     for number in range(GROWTH_ROUNDS):
         state = empty_state(graph, most_cores + 1)
-        n_used = int(grow(_scaled(graph, 1 - 0.01 * number), state, expected, order))
+        load(graph, state, pinned)
+        n_used = int(grow(_scaled(graph, 1 - 0.01 * number), state, expected, order, first))
         if n_used < 0:
             break
-        measured = np.array([sent(graph, state, v) for v in range(len(order))])
-        before, best = best, _better(best, finished(graph, state, n_used, rng))
-        if before is not None and best is before:
-            break  # more room only costs cores
+        measured = all_sent(graph, state)
+        needed = min(needed, _needed(graph, state, first))
+        before = best
+        if number or legal(graph, state, first, n_used):  # the first leaves no room: it measures
+            best = _better(best, finished(graph, state, n_used, rng, pinned))
+        # What was left free is what is needed, or leaving more free only costs cores.
+        settled = abs(measured.sum() - expected.sum()) <= SETTLED * measured.sum()
+        if best is not None and (settled or best is before):
+            break
         expected = measured
-    return best[2] if best else None
+    return best[2] if best else None, needed
 
 
-def by_metis(graph: Graph, least_cores: int, most_cores: int, seed: int) -> Homes | None:
-    """By METIS with as many parts as the fullest resource needs, or None as :func:`grown`."""
-    import pymetis
+def by_metis(graph: Graph, pinned: Homes, least_cores: int, most_cores: int, seed: int,
+             likely: float = np.inf) -> Homes | None:
+    """By METIS with as many parts as the fullest resource needs, or None as :func:`grown`.
 
+    More parts need more, because neurons send to more of them. So the number is sought where it is
+    what it needs, from a little below ``likely`` cores on; and where it needs more cores than there
+    are (or than growth took), so does every larger number.
+    """
     rng = np.random.default_rng(seed)
     adjacency, n_sources = _adjacency(graph)
-    n = len(graph.population)
-    options = pymetis.Options(seed=seed)
-    k, best = max(least_cores, 1), None
+    first = int(pinned.max(initial=-1)) + 1
+    least, most = max(least_cores - first, 1), most_cores - first
+    k = max(least, int(LIKELY * likely)) if np.isfinite(likely) else least
+    tried: set[int] = set()
+    best = None
     outgoing = np.diff(graph.out_indptr).astype(float)
-    for _ in range(METIS_ROUNDS):
-        if k > most_cores:
+    while k <= most and k not in tried and len(tried) < METIS_ROUNDS:
+        tried.add(k)
+        state, outgoing = _parted(graph, pinned, k, most, (adjacency, n_sources, seed), outgoing)
+        needed = _needed(graph, state, first)
+        if needed > most:
             break
-        weights = np.concatenate([_vertex_weights(graph, outgoing),
-                                  np.zeros(n_sources, np.int64)])
-        parts = pymetis.part_graph(
-            k, pymetis.CSRAdjacency(adjacency.indptr, adjacency.indices), vweights=weights,
-            eweights=adjacency.data, options=options, recursive=k <= 8).vertex_part
-        state = empty_state(graph, min(most_cores, k + k // 4 + 4) + 1)
-        load(graph, state, np.asarray(parts[:n], np.int64))
-        outgoing = np.array([sent(graph, state, v) for v in range(n)], float)
-        needed = _needed(graph, state)
-        best = _better(best, finished(graph, state, k, rng))
-        if k >= needed and best is not None:
+        wanted = max(int(np.ceil(1.03 * needed)), least)
+        found = None
+        if needed <= REPAIRABLE * k:
+            found = finished(graph, state, first + k, rng, pinned)
+            best = _better(best, found)
+        # More parts if these are not enough, fewer if they are more than enough.
+        if found is None:
+            k = max(k + 1 + k // 64, wanted)
+        elif k == min(tried) and wanted < k:
+            k = wanted
+        else:
             break
-        k = max(k + 1 + k // 64, int(np.ceil(1.03 * needed)))
+        if best is not None and first + k >= best[0]:
+            break
     return best[2] if best else None
 
 
-def finished(graph: Graph, state: State, n_used: int,
-             rng: np.random.Generator) -> tuple[int, float, Homes] | None:
+def _parted(graph: Graph, pinned: Homes, k: int, most: int, given: tuple[Any, int, int],
+            outgoing: npt.NDArray[np.float64]) -> tuple[State, npt.NDArray[np.float64]]:
+    """k parts of what is not pinned as cores, and the output axons of each vertex.
+
+    given: adjacency, its vertices that are sources, seed.  outgoing: output axons that vertices had
+    before, which weigh them."""
+    import pymetis
+
+    adjacency, n_sources, seed = given
+    free, first = pinned < 0, int(pinned.max(initial=-1)) + 1
+    weights = np.concatenate([np.where(free, _vertex_weights(graph, outgoing), 0),
+                              np.zeros(n_sources, np.int64)])
+    parts = pymetis.part_graph(
+        k, pymetis.CSRAdjacency(adjacency.indptr, adjacency.indices), vweights=weights,
+        eweights=adjacency.data, options=pymetis.Options(seed=seed),
+        recursive=k <= 8).vertex_part
+    home = np.where(free, first + np.asarray(parts[:len(free)], np.int64), pinned)
+    state = empty_state(graph, first + min(most, k + k // 4 + 4) + 1)
+    load(graph, state, home)
+    return state, all_sent(graph, state).astype(float)
+
+
+def finished(graph: Graph, state: State, n_used: int, rng: np.random.Generator,
+             pinned: Homes) -> tuple[int, float, Homes] | None:
     """Repaired and improved: (cores, messages, home), or None where no repair was found."""
-    order = rng.permutation(len(state.home))
-    for loose in LOOSE:
-        improve(_scaled(graph, loose), state, n_used, order)
-    n_used = int(repair(graph, _scaled(graph, TIGHT), state, n_used, REPAIRS))
+    free, first = np.flatnonzero(pinned < 0), int(pinned.max(initial=-1)) + 1
+    improve(graph, state, first, n_used, free[rng.permutation(len(free))])
+    n_used = int(repair(graph, _scaled(graph, TIGHT), state, first, n_used, REPAIRS))
     if n_used < 0:
         return None
     for _ in range(PASSES):
-        moved = improve(graph, state, n_used, rng.permutation(len(state.home)))
-        emptied = dissolve(graph, state, n_used, FAILURES)
-        if moved + emptied * 1000 < 0.002 * len(state.home):
+        moved = improve(graph, state, first, n_used, free[rng.permutation(len(free))])
+        emptied = dissolve(graph, state, first, n_used, FAILURES)
+        if moved + emptied * 1000 < 0.002 * len(free):
             break
     home = np.unique(state.home, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return int(home.max(initial=-1)) + 1, messages_of(graph, state), home
@@ -112,9 +167,12 @@ def messages_of(graph: Graph, state: State) -> float:
     return float(np.sum((state.cores - own) * graph.net_rate))
 
 
-def mapping_of(quantized: QuantizedNetwork, graph: Graph, home: Homes) -> Mapping:
-    """The mapping of an assignment; cores are numbered by the first neuron they hold."""
+def mapping_of(quantized: QuantizedNetwork, graph: Graph, home: Homes,
+               n_pinned: int = 0) -> Mapping:
+    """The mapping of an assignment; pinned cores keep their numbers, all others are numbered by
+    the first neuron they hold."""
     _, first, number = np.unique(home, return_index=True, return_inverse=True)
+    first[:n_pinned] = np.arange(n_pinned) - n_pinned
     home = np.argsort(np.argsort(first))[number.reshape(-1)]
     state = empty_state(graph, len(first))
     load(graph, state, home)
@@ -146,10 +204,10 @@ def _better(a: Any, b: Any) -> Any:
     return min(a, b, key=lambda found: found[:2])
 
 
-def _needed(graph: Graph, state: State) -> float:
-    """Cores that the sum of each resource would fill; the largest."""
+def _needed(graph: Graph, state: State, first: int) -> float:
+    """Cores that the sum of each resource on all but pinned cores would fill; the largest."""
     limited = graph.limits[:4] > 0
-    total = state.use[:, :4].sum(axis=0)[limited]
+    total = state.use[first:, :4].sum(axis=0)[limited]
     return float(np.max(total / graph.limits[:4][limited], initial=1.0))
 
 
@@ -185,8 +243,6 @@ def _adjacency(graph: Graph) -> tuple[Any, int]:
     both.eliminate_zeros()
     both.data = both.data.astype(np.int64)
     return both.tocsr(), len(hosts)
-
-
 
 
 def _scaled(graph: Graph, part: float) -> Graph:

@@ -143,6 +143,15 @@ def sent(graph, state, vertex):
 
 
 @njit(cache=True)
+def all_sent(graph, state):
+    """Output axons of every vertex."""
+    total = np.zeros(len(state.home), np.int64)
+    for vertex in range(len(total)):
+        total[vertex] = sent(graph, state, vertex)
+    return total
+
+
+@njit(cache=True)
 def add(graph, state, vertex, core):
     """Put a vertex that is nowhere on a core."""
     _change(graph, state, vertex, core, 1)
@@ -167,6 +176,15 @@ def fits(graph, state, core):
         if limit > 0 and state.use[core, resource] > limit:
             return False
     return True
+
+
+@njit(cache=True)
+def legal(graph, state, first, n_used):
+    """Are cores ``first`` to ``n_used - 1`` within every limit?"""
+    wrong = 0
+    for core in range(first, n_used):
+        wrong += not fits(graph, state, core)
+    return wrong == 0
 
 
 @njit(cache=True)

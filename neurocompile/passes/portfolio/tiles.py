@@ -17,8 +17,8 @@ import numpy as np
 
 from neurocompile.ir.base import IntArray
 from neurocompile.ir.transforms import Conv, Sparse
+from neurocompile.passes.cores import ChipNetwork, ChipPopulation, largest, may_share
 from neurocompile.passes.footprint import Block, Counts, Footprint
-from neurocompile.passes.partition import ChipNetwork, ChipPopulation, largest
 from neurocompile.passes.portfolio.subset import ConvSubsets, demand_of, orders
 
 ROUNDS = 12
@@ -39,6 +39,7 @@ class Tile:
     configurations: frozenset[int]
     thresholds: frozenset[int]
     max_fan_out: int
+    chip: int | None
 
 
 @dataclass
@@ -49,12 +50,14 @@ class TiledCore:
     use: Counts = field(default_factory=lambda: np.zeros(4, np.int64))
     configurations: frozenset[int] = frozenset()
     thresholds: frozenset[int] = frozenset()
+    chip: int | None = None
 
     def add(self, tile: Tile) -> None:
         self.tiles.append(tile)
         self.use = self.use + tile.use
         self.configurations |= tile.configurations
         self.thresholds |= tile.thresholds
+        self.chip = tile.chip if self.chip is None else self.chip
 
 
 class _Layer:
@@ -78,9 +81,9 @@ class _Layer:
 def tiled(network: ChipNetwork, most_cores: int) -> list[TiledCore] | None:
     """Every neuron in a tile on a core, or None where that needs more than ``most_cores`` or the
     output axons of a loop do not settle."""
-    layers = [_Layer(p) for p in reversed(network.populations.values()) if p.n]
+    layers = [_Layer(p) for p in reversed(network.populations.values()) if p.n and p.free()]
     for _ in range(ROUNDS):
-        cores: list[TiledCore] = []
+        cores = _pinned(network)
         for layer in layers:
             tiles = _place(layer, network, cores)
             if tiles is None or len(cores) > most_cores:
@@ -93,6 +96,19 @@ def tiled(network: ChipNetwork, most_cores: int) -> list[TiledCore] | None:
         if _settled(network, cores):
             return cores
     return None
+
+
+def _pinned(network: ChipNetwork) -> list[TiledCore]:
+    """The cores of pinned populations, in ranges of the flat order."""
+    cores = [TiledCore() for _ in range(network.n_pinned)]
+    for population in network.populations.values():
+        if population.free():
+            continue
+        layer = _Layer(population)
+        layer.sent = network.output_axons(population)
+        for core, block in zip(population.cores, population.blocks or [], strict=True):
+            cores[core].add(_tile(layer, block.start, block.stop))
+    return cores
 
 
 def _settled(network: ChipNetwork, cores: list[TiledCore]) -> bool:
@@ -151,7 +167,11 @@ def _helpful(layer: _Layer, network: ChipNetwork, cores: list[TiledCore],
              n_fresh: int) -> list[TiledCore]:
     """The fewest cores with room that save new ones, those with most room first."""
     rooms = []
+    if not network.wanted.share_cores:
+        return []
     for index, core in enumerate(cores):
+        if index < network.n_pinned or not may_share(core.chip, layer.population.chip):
+            continue
         stop = _stop(layer, network, core, 0, layer.population.n)
         if stop:
             rooms.append((-stop, index))
@@ -208,7 +228,7 @@ def _tile(layer: _Layer, start: int, stop: int) -> Tile:
                 np.array([len(neurons), axons, layer.sent[neurons].sum(), bits], np.int64),
                 frozenset(np.unique(population.configurations[neurons]).tolist()),
                 frozenset(np.unique(population.thresholds[neurons]).tolist()),
-                int(population.fan_out[neurons].max()))
+                int(population.fan_out[neurons].max()), population.chip)
 
 
 def _destinations(print_: Footprint, subsets: ConvSubsets | None, tiles: list[Tile],
