@@ -509,11 +509,7 @@ def profile_(build: BuildPath, data: Input,
         from neurocompile import api
         from neurocompile.report.profile import show_profile
 
-        if timing not in ("cycle", "analytic"):
-            raise fail("E848", "--timing", "there is no such timing", got=timing,
-                       limit="cycle or analytic")
-        if every < 1:
-            raise fail("E848", "--every", "not a number of steps", got=every, limit="at least 1")
+        api.check_profile(timing, every, output, trace, checkpoint, resume)
         for path in (output, trace, checkpoint):
             if path is not None:
                 _check_writable(path, build, data, example="profile.npz")
@@ -541,8 +537,12 @@ def disassemble(build: BuildPath,
         if wrong:
             raise fail("E844", f"core {wrong[0]}", "the program has no such core",
                        limit=f"{min(numbers, default=0)} to {max(numbers, default=0)}")
-        for line in listing(program, None if core is None else [numbers[n] for n in core]):
-            print(line)
+        try:
+            for line in listing(program, None if core is None else [numbers[n] for n in core]):
+                print(line)
+        except ValueError as error:
+            raise fail("E842", str(build / "chip"), "holds images that no assembler wrote",
+                       got=str(error), hint="compile again") from error
 
 
 def _has_subcommand(context: typer.Context, as_json: bool) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from neurocompile.images import CoreContents, read_core, unpack
+from neurocompile.images import CoreContents, read_core, read_host
 from neurocompile.ir.program import COMPARES, KINDS, RESETS, SIGNS, Program
 
 
@@ -14,7 +14,8 @@ def listing(program: Program, cores: Iterable[int] | None = None) -> Iterator[st
     """Lines about the program, then about each core (an index; all if not stated). Raises
     ``ValueError`` for images that no assembler wrote."""
     bits = 8 * sum(core.synapses.size for core in program.cores)
-    yield (f"program for {program.target.name}: {len(program.cores)} cores, {bits} bits of "
+    cores_in_all = "1 core" if len(program.cores) == 1 else f"{len(program.cores)} cores"
+    yield (f"program for {_printable(program.target.name)}: {cores_in_all}, {bits} bits of "
            f"synapses, {program.n_bytes} bytes in all")
     for layout in program.layouts:
         fields = ", ".join(f"{f.name} {f.bits}{'s' if f.signed else ''}" for f in layout.fields)
@@ -30,7 +31,7 @@ def listing(program: Program, cores: Iterable[int] | None = None) -> Iterator[st
 
 def _host(program: Program) -> Iterator[str]:
     for table in program.host:
-        records = unpack(program.layout("outputs"), table.outputs)
+        records = read_host(program, table)
         parallel = f", up to {table.parallel} spikes a step" if table.parallel > 1 else ""
         yield f"host: {_printable(table.population)}{parallel}"
         for element, (first, stop) in enumerate(zip(table.first[:-1].tolist(),
@@ -81,17 +82,18 @@ def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:
             yield (f"    axon {axon}: element {core.inputs['address'][axon]}, "
                    f"{core.inputs['synapses'][axon]} synapses, delay {core.inputs['delay'][axon]}")
         return
-    synapses = core.unfolded(f)
-    ends = np.cumsum(core.inputs["synapses"][core.axons(f)])
+    synapses = core.entries(f)
+    own, of = core.shared(f)
     begin = 0
-    for axon, end in zip(core.axons(f).tolist(), ends.tolist(), strict=True):
-        part = slice(begin, end)
+    for axon, count in zip(own.tolist(), core.inputs["synapses"][own].tolist(), strict=True):
+        part = slice(begin, begin + count)
         each = " ".join(
             f"{n}:{w:+d}{f'@{d}' if d else ''}" for n, w, d in zip(
                 synapses.neuron[part].tolist(), synapses.weight[part].tolist(),
                 synapses.delay[part].tolist(), strict=True))
-        yield f"    axon {axon} at word {core.inputs['address'][axon]}: {each}"
-        begin = end
+        also = "".join(f", {a}" for a in core.axons(f)[of == axon].tolist() if a != axon)
+        yield f"    axon {axon}{also} at word {core.inputs['address'][axon]}: {each}"
+        begin += count
 
 
 def _delays(core: CoreContents, f: int) -> str:

@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.images import CoreContents, read_core, unpack
+from neurocompile.images import CoreContents, read_core, read_host
 from neurocompile.ir.program import COMPARES, ENCODINGS, KINDS, RESETS, Program
 from neurocompile.ir.target import EVENTS
 from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.timing.layout import ticks_of
 
 Ints = npt.NDArray[Any]
+
+_NEURONS = ("keep_u", "keep_v", "threshold", "bias", "initial_v", "element")
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +78,15 @@ class _Loader:
         self.latest = 0
 
     def loaded(self) -> Loaded:
-        sections, formats, axons, neurons = [], [], [], []
-        outputs: list[Ints] = []
-        counts: list[Ints] = []
+        # Empty rows first: there may be no cores.
+        sections = [np.zeros((0, k.S_COLUMNS), np.int64)]
+        formats = [np.zeros((0, k.F_COLUMNS), np.int64)]
+        axons = [np.zeros((0, k.A_COLUMNS), np.int64)]
+        neurons: list[dict[str, Ints]] = [dict.fromkeys(_NEURONS, np.zeros(0, np.int64))]
+        outputs: list[Ints] = [np.zeros((2, 0), np.int64)]
+        counts: list[Ints] = [np.zeros(0, np.int64)]
         core_sections, axon_base = [0], [0]
-        conv_x: list[Ints] = []
+        conv_x: list[Ints] = [np.zeros(0, np.int32)]
         base = n_formats = 0
         for index in range(len(self.program.cores)):
             core = read_core(self.program, index)
@@ -96,13 +102,13 @@ class _Loader:
             n_formats += len(rows)
             core_sections.append(core_sections[-1] + len(sections[-1]))
             axon_base.append(axon_base[-1] + len(mine))
-        bases = np.array(axon_base[:-1], np.int64)
+        bases = np.array(axon_base, np.int64)
         host_first, host_axon, host_base, parallel = self._host(bases)
         m = self.target.machine
-        column = {name: np.concatenate([part[name] for part in neurons]) for name in neurons[0]}
+        column = {name: np.concatenate([part[name] for part in neurons]) for name in _NEURONS}
         sent = np.concatenate(outputs, axis=1)
         late = self.lates if self.latest else []
-        out_axon = bases[sent[0]] + sent[1] if sent.size else np.zeros(0, np.int64)
+        out_axon = _axons(bases, sent[0], sent[1])
         tables = k.Tables(
             np.array([self.fold, self.half, m.v_limit, m.input_shift], np.int64),
             np.concatenate(sections), np.array(core_sections, np.int64), np.concatenate(formats),
@@ -111,8 +117,9 @@ class _Loader:
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32), _starts(np.concatenate(counts)),
             out_axon.astype(np.int32), host_first, host_axon.astype(np.int32),
-            _joined(self.weights, np.int16),
-            _joined(self.locals, np.uint16), _joined(late, np.uint8),
+            # Others than these types would be another kernel to compile: for wide numbers alone.
+            _joined(self.weights, np.int16, np.int32), _joined(self.locals, np.uint16, np.uint32),
+            _joined(late, np.uint8, np.uint32),
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
@@ -201,18 +208,14 @@ class _Loader:
 
     def _entries(self, core: CoreContents, i: int, row: Ints, mine: Ints, axons: Ints) -> None:
         """Synapses of a format; axons that share theirs (parallel ones) share them here too."""
-        shared, first = np.unique(core.inputs["address"][mine], return_index=True)
-        one = mine[first]
-        synapses = core.entries(i, one)
-        counts = core.inputs["synapses"][one]
+        synapses = core.entries(i)
+        own, of = core.shared(i)
+        counts = core.inputs["synapses"][own]
         start = self.n_synapses + np.cumsum(counts) - counts
-        axons[mine, k.A_ADDRESS] = start[np.searchsorted(shared, core.inputs["address"][mine])]
-        begin = core.span(i)[0]
-        self.weights.append(synapses.weight.astype(np.int16))
-        self.locals.append((synapses.neuron - begin).astype(np.uint16))
-        if row[k.F_COUNT] > 1 << 16:
-            raise ValueError("a section of more than 65536 neurons with synapses of its own")
-        self.lates.append(synapses.delay.astype(np.uint8))
+        axons[mine, k.A_ADDRESS] = start[np.searchsorted(own, of)]
+        self.weights.append(_narrow(synapses.weight, np.int16, np.int32))
+        self.locals.append(_narrow(synapses.neuron - core.span(i)[0], np.uint16, np.uint32))
+        self.lates.append(_narrow(synapses.delay, np.uint8, np.uint32))
         self.n_synapses += len(synapses.weight)
         row[k.F_DELAYED] = bool(np.any(synapses.delay))
         self.latest = max(self.latest, int(synapses.delay.max(initial=0)))
@@ -233,7 +236,7 @@ class _Loader:
         row[k.F_CIN:k.F_CIN + 3], row[k.F_OH], row[k.F_OW] = g.in_chw, out_h, out_w
         row[k.F_KH:k.F_KH + 8] = (*g.kernel, *g.stride, *g.padding, *g.dilation)
         row[k.F_GROUPS] = g.groups
-        self.weights.append(kernels.reshape(-1).astype(np.int16))
+        self.weights.append(_narrow(kernels.reshape(-1), np.int16, np.int32))
         self.locals.append(np.zeros(kernels.size, np.uint16))
         self.lates.append(np.zeros(kernels.size, np.uint8))
         self.n_synapses += kernels.size
@@ -259,20 +262,34 @@ class _Loader:
         parallel: dict[str, int] = {}
         n = 0
         for table in self.program.host:
-            records = unpack(self.program.layout("outputs"), table.outputs)
+            records = read_host(self.program, table)
             base[table.population] = n
             first.append(first[-1][-1] + table.first[1:])
-            axon.append(bases[records["core"]] + records["axon"])
+            axon.append(_axons(bases, records["core"], records["axon"]))
             parallel[table.population] = table.parallel
             n += len(table.first) - 1
         return np.concatenate(first), np.concatenate(axon), base, parallel
 
 
-def _joined(parts: list[Ints], dtype: Any) -> Ints:
+def _axons(bases: Ints, core: Ints, axon: Ints) -> Ints:
+    """Axons numbered over all cores, of which core i has those from ``bases[i]`` on."""
+    if np.any(axon >= np.diff(bases)[core]):
+        raise ValueError("an output axon to an input axon that is not there")
+    return np.asarray(bases[core] + axon, np.int64)
+
+
+def _narrow(values: Ints, narrow: Any, wide: Any) -> Ints:
+    """In the narrow type where it holds all values."""
+    limits = np.iinfo(narrow)
+    fits = not len(values) or (values.min() >= limits.min and values.max() <= limits.max)
+    return values.astype(narrow if fits else wide)
+
+
+def _joined(parts: list[Ints], narrow: Any, wide: Any = None) -> Ints:
+    """One array, of the narrow type unless a part is wide."""
+    dtype = wide if wide and any(part.dtype == wide for part in parts) else narrow
     return np.concatenate([np.zeros(0, dtype), *(part.astype(dtype) for part in parts)])
 
 
 def _starts(counts: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
