@@ -269,6 +269,8 @@ def _check_description(program: Program) -> None:
     symbols, core = program.symbols, program.target.core
     if len(symbols.populations) != len(symbols.sizes):
         raise ValueError("symbols: not every population has a size")
+    if any(place.shape != (len(program.cores),) for place in (program.chip, program.x, program.y)):
+        raise ValueError("not every core has a place")
     word, overhead = core.synapse_word_bits, core.synapse_overhead_bits
     if not 1 <= word < _MAX_EXTENT or word % 8 or not 0 <= overhead < _MAX_EXTENT:
         raise ValueError(f"words of {word} bits, and {overhead} bits before an entry")

@@ -14,9 +14,8 @@ def listing(program: Program, cores: Iterable[int] | None = None) -> Iterator[st
     """Lines about the program, then about each core (an index; all if not stated). Raises
     ``ValueError`` for images that no assembler wrote."""
     bits = 8 * sum(core.synapses.size for core in program.cores)
-    cores_in_all = "1 core" if len(program.cores) == 1 else f"{len(program.cores)} cores"
-    yield (f"program for {_printable(program.target.name)}: {cores_in_all}, {bits} bits of "
-           f"synapses, {program.n_bytes} bytes in all")
+    yield (f"program for {_printable(program.target.name)}: {_several(len(program.cores), 'core')}"
+           f", {bits} bits of synapses, {program.n_bytes} bytes in all")
     for layout in program.layouts:
         fields = ", ".join(f"{f.name} {f.bits}{'s' if f.signed else ''}" for f in layout.fields)
         yield f"  record {layout.table}, {layout.record_bits} bits: {fields}"
@@ -52,7 +51,7 @@ def _core(program: Program, index: int, core: CoreContents) -> Iterator[str]:
 def _section(program: Program, core: CoreContents, i: int) -> Iterator[str]:
     row = {name: int(column[i]) for name, column in core.sections.items()}
     name = _printable(program.symbols.populations[row["population"]])
-    yield (f"  section {i}: {row['count']} neurons of {name} from {row['first']}, "
+    yield (f"  section {i}: {_several(row['count'], 'neuron')} of {name} from {row['first']}, "
            f"{KINDS[row['kind']]}, start at step {row['start']}")
     for n in range(row["first"], row["first"] + row["count"]):
         own = {name: int(column[n]) for name, column in core.neurons.items()}
@@ -80,7 +79,7 @@ def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:
             yield f"    kernel of channel {channel} at word {row['address']}: {_numbers(kernel)}"
         for axon in core.axons(f).tolist():
             yield (f"    axon {axon}: element {core.inputs['address'][axon]}, "
-                   f"{core.inputs['synapses'][axon]} synapses, delay {core.inputs['delay'][axon]}")
+                   f"{_several(int(core.inputs['synapses'][axon]), 'synapse')}, delay {core.inputs['delay'][axon]}")
         return
     synapses = core.entries(f)
     own, of = core.shared(f)
@@ -105,6 +104,10 @@ def _destinations(program: Program, outputs: dict[str, np.ndarray], first: int, 
     pairs = zip(outputs["core"][first:stop].tolist(), outputs["axon"][first:stop].tolist(),
                 strict=True)
     return " ".join(f"{program.cores[core].core}.{axon}" for core, axon in pairs) or "nothing"
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _numbers(values: np.ndarray) -> str:
