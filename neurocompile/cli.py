@@ -262,7 +262,7 @@ def convert_(
         average: Annotated[bool, typer.Option(
             "--average/--no-average", help="An average layer as sums, or left out.")] = True,
         as_json: Json = False) -> None:
-    """A lava-dl network as MODEL.nir and MODEL.toml, integers exact."""
+    """A lava-dl network as MODEL.nir and MODEL.toml, exactly."""
     with reporting(as_json):
         from neurocompile.frontends.lava_dl.convert import contract_path, convert
         from neurocompile.report import tables
@@ -500,11 +500,11 @@ def profile_(build: BuildPath, data: Input,
              checkpoint: Annotated[Path | None, typer.Option(
                  metavar="FILE.npz", help="Write what a longer run needs to go on.")] = None,
              every: Annotated[int, typer.Option(
-                 metavar="STEPS", help="How often the checkpoint is written.")] = 10_000,
+                 metavar="STEPS", help="How often the checkpoint is written, in steps of all samples.")] = 10_000,
              resume: Annotated[Path | None, typer.Option(
                  metavar="FILE.npz", help="Go on where this checkpoint was written.")] = None,
              as_json: Json = False) -> None:
-    """Run a BUILD on its chip's cores and mesh: cycles, energy, and where they go."""
+    """Run a BUILD on its chip's cores: cycles and energy."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.profile import show_profile
@@ -526,7 +526,7 @@ def profile_(build: BuildPath, data: Input,
 def disassemble(build: BuildPath,
                 core: Annotated[list[int] | None, typer.Option(
                     metavar="N", help="Only this core; may be repeated.")] = None) -> None:
-    """The program that `compile --backend chip` wrote into BUILD, as text."""
+    """The program in a BUILD of `compile --backend chip`."""
     with reporting(False):
         from neurocompile.report.listing import listing
         from neurocompile_backends.chip.files import read_program

@@ -78,8 +78,9 @@ def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:
         for channel, kernel in zip(channels.tolist(), kernels, strict=True):
             yield f"    kernel of channel {channel} at word {row['address']}: {_numbers(kernel)}"
         for axon in core.axons(f).tolist():
-            yield (f"    axon {axon}: element {core.inputs['address'][axon]}, "
-                   f"{_several(int(core.inputs['synapses'][axon]), 'synapse')}, delay {core.inputs['delay'][axon]}")
+            given = {name: int(column[axon]) for name, column in core.inputs.items()}
+            yield (f"    axon {axon}: element {given['address']}, "
+                   f"{_several(given['synapses'], 'synapse')}, delay {given['delay']}")
         return
     synapses = core.entries(f)
     own, of = core.shared(f)

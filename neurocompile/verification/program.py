@@ -244,8 +244,8 @@ def _check_neurons(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
             got["kind"], got["start"] = np.full(count, kind), np.full(count, start)
             for name, values in wanted.items():
                 if not np.array_equal(values, got[name]):
-                    found.add("E542", f"core {core.core}", f"{name} of {p.name} differs", got=int(
-                        np.count_nonzero(values != got[name])), limit="0 neurons")
+                    found.add("E542", f"core {core.core}", f"{name} of {p.name} differs",
+                              got=f"in {np.count_nonzero(values != got[name])} neurons")
 
 
 def _registers(p: QuantizedPopulation, neurons: Ints) -> dict[str, Ints]:

@@ -46,12 +46,17 @@ class Saved:
     state: dict[str, Array]
     running: Part
 
-    def restore(self, chip: Chip, samples: int, steps: int) -> k.Series:
+    def check_samples(self, samples: int) -> None:
+        """Raises ``CompileError`` E846 for a checkpoint that no run of so many samples wrote."""
+        if len(self.done) >= samples:
+            raise _unreadable(self.path, f"sample {len(self.done)} is running")
+
+    def restore(self, chip: Chip, steps: int) -> k.Series:
         """Put ``chip`` where the run was; the series so far. Raises ``CompileError`` E846 for a
-        checkpoint that no run of so many samples of so many steps wrote."""
+        checkpoint that no run of samples of so many steps wrote."""
         try:
-            if not (0 < self.t <= steps and len(self.done) < samples):
-                raise ValueError(f"step {self.t} of sample {len(self.done)}")
+            if not 0 < self.t <= steps:
+                raise ValueError(f"step {self.t} of {steps}")
             for name, values in self.state.items():
                 _same(name, values, getattr(chip.state, name))
             empty = new_series(steps)
@@ -101,6 +106,8 @@ def read_checkpoint(path: Path, expected: str) -> Saved:
             arrays = reader.read(reader.names, path.stat().st_size)
         identity = arrays["identity"]
         n = int(arrays["done"])
+        if n < 0:
+            raise ValueError(f"{n} samples are done")
         parts = [_part(arrays, i) for i in range(n + 1)]
         state = {name: arrays[f"state:{name}"] for name in _STATE}
         saved = Saved(path, parts[:n], int(arrays["t"]), state, parts[n])

@@ -83,7 +83,10 @@ def read_program(folder: Path) -> Program:
                        host=_host(program, arrays))
     except NpzError as error:
         raise fail("E842", f"{folder}: {IMAGES}", error.message, got=error.got) from error
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
+    except KeyError as error:
+        raise fail("E842", str(folder), "does not describe a program",
+                   got=f"nothing is named {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         if isinstance(error, CompileError):
             raise
         raise fail("E842", str(folder), "does not describe a program",

@@ -84,8 +84,8 @@ class Profile:
 class Observer(Protocol):
     """What sees a profile as it is run: ``chip.trace``, ``chip.checkpoint``.
 
-    ``traced_flits``: does it need the times of every flit? ``every``: it sees the steps before
-    multiples of so many.
+    ``traced_flits``: does it need the times of every flit? ``every``: it sees one of so many
+    steps, those of all samples counted on.
     """
 
     traced_flits: bool
@@ -145,6 +145,7 @@ class _Run:
     def one_by_one(self, checkpoint: Checkpoint | None, resume: Saved | None) -> list[Part]:
         parts: list[Part] = []
         if resume is not None:
+            resume.check_samples(self.encoded.n_samples)
             parts += resume.done
             if checkpoint is not None:
                 checkpoint.done[:] = parts
@@ -170,20 +171,21 @@ class _Run:
         chip = Chip(self.loaded, self.encoded, sample, self.timing,
                     self.loaded.most_flits if traced else 0)
         total = self.wanted.shape[1]
+        before = sample * total
         series = new_series(total)
         if resume is not None:
-            series = resume.restore(chip, self.encoded.n_samples, total)
-            self.done += sample * total + chip.t
+            series = resume.restore(chip, total)
+            self.done += before + chip.t
         strides = [CHUNK_STEPS, *(o.every for o in self.observers)]
         while chip.t < total and not self.ended:
             start = chip.t
-            stop = min([total, *(start - start % every + every for every in strides)])
+            stop = min([total, *(start + every - (before + start) % every for every in strides)])
             part = chip.advance(stop)
             for whole, piece in zip(series, part, strict=True):
                 whole[start:stop] = piece
             self._compare(sample, start, part.mark)
             for observer in self.observers:
-                if stop % observer.every == 0:
+                if (before + stop) % observer.every == 0:
                     observer.step(chip, series, stop - 1)
             self.done += stop - start
             if self.progress is not None:
