@@ -500,7 +500,8 @@ def profile_(build: BuildPath, data: Input,
              checkpoint: Annotated[Path | None, typer.Option(
                  metavar="FILE.npz", help="Write what a longer run needs to go on.")] = None,
              every: Annotated[int, typer.Option(
-                 metavar="STEPS", help="How often the checkpoint is written, in steps of all samples.")] = 10_000,
+                 metavar="STEPS", help="How often the checkpoint is written: steps of all "
+                 "samples.")] = 10_000,
              resume: Annotated[Path | None, typer.Option(
                  metavar="FILE.npz", help="Go on where this checkpoint was written.")] = None,
              as_json: Json = False) -> None:
