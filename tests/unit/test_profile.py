@@ -210,6 +210,10 @@ def check_trace(path: str | Path, total_ns: int, steps: int) -> list[dict[str, A
     assert len(machine) == steps
     assert all(b == c for (_, b), (c, _) in itertools.pairwise(machine))
     assert (machine[0][0], machine[-1][1]) == (0, total_ns)
+    counted = [e for e in events if e["ph"] == "C"]
+    assert len(counted) == steps + 1
+    assert round(counted[-1]["ts"] * 1000) == total_ns
+    assert not any(counted[-1]["args"].values())
     starts = {e["id"]: e for e in events if e["ph"] == "s"}
     ends = {e["id"]: e for e in events if e["ph"] == "f"}
     assert starts.keys() == ends.keys()

@@ -79,6 +79,7 @@ class Trace:
         assert self.file is not None
         try:
             if error is None:
+                self._energy(dict.fromkeys(EVENTS, 0.0))  # where the last step's ends
                 self._put("\n]}\n")
                 self.file.close()
                 self.part.replace(self.path)
@@ -123,6 +124,12 @@ class Trace:
         self._write(ph="X", name=name, pid=thread[0], tid=thread[1], ts=begin / 1000,
                     dur=(end - begin) / 1000, args={"ticks": ticks, **args})
 
+    def _energy(self, spent: dict[str, float]) -> None:
+        """From now on."""
+        self._write(ph="C", name="energy (pJ a step)", pid=MACHINE, tid=STEPS,
+                    ts=self._ns(0) / 1000,
+                    args={cause: sum(spent[e] for e in group) for cause, group in CAUSES.items()})
+
     def step(self, chip: Chip, series: k.Series, row: int) -> None:
         """Write the step that ``chip`` has just run."""
         ticks = int(series.ticks[row])
@@ -132,10 +139,7 @@ class Trace:
                     waited_for=REASONS[int(series.reason[row])], unit=int(series.unit[row]),
                     energy_pj=float(energy.sum()))
         self._slice("barrier", (MACHINE, BARRIER), whole, ticks - whole)
-        spent: dict[str, float] = dict(zip(EVENTS, energy.tolist(), strict=True))
-        self._write(ph="C", name="energy (pJ a step)", pid=MACHINE, tid=STEPS,
-                    ts=self._ns(0) / 1000,
-                    args={cause: sum(spent[e] for e in group) for cause, group in CAUSES.items()})
+        self._energy(dict(zip(EVENTS, energy.tolist(), strict=True)))
         done, busy = chip.result.done.tolist(), chip.result.busy.tolist()
         cores = len(self.receives)
         for sender, thread in enumerate(self.sends):
