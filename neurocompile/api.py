@@ -241,16 +241,36 @@ def profile(build: Build, inputs: Any, *, steps: int | None = None, timing: str 
 
     ``timing``: "cycle" (every flit) or "analytic" (counters and bounds). ``save`` (.npz) gets
     every step, core and link; ``trace`` (.json) what Perfetto shows; ``checkpoint`` (.npz), every
-    ``every`` steps, what ``resume`` goes on from. Raises ``CompileError``: E845 (the program
-    sends something else than the network), E625, E846, E847 (files).
+    ``every`` steps, what ``resume`` goes on from; docs/program.md describes them. Every file
+    appears whole or not at all. Raises ``CompileError``: E845 (the program sends something else
+    than the network), E625, E846, E847 (files), E848 (options), E849 (target).
     """
     from neurocompile_backends.chip.command import run_profile
 
+    files = {"save": save, "trace": trace, "checkpoint": checkpoint, "resume": resume}
+    paths = {name: None if path is None else Path(path) for name, path in files.items()}
+    check_profile(timing, every, *paths.values())
     loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
     return run_profile(build.mapping, loaded, timing=timing, every=every, progress=progress,
-                       **{name: None if path is None else Path(path) for name, path in (
-                           ("save", save), ("trace", trace), ("checkpoint", checkpoint),
-                           ("resume", resume))})
+                       **paths)
+
+
+def check_profile(timing: str, every: int, save: Path | None, trace: Path | None,
+                  checkpoint: Path | None, resume: Path | None) -> None:
+    """Are the options of a profile possible? Raises ``CompileError`` (E848)."""
+    if timing not in ("cycle", "analytic"):
+        raise fail("E848", "--timing", "there is no such timing", got=timing,
+                   limit="cycle or analytic")
+    if every < 1:
+        raise fail("E848", "--every", "not a number of steps", got=every, limit="at least 1")
+    taken: dict[Path, str] = {}
+    if resume is not None and not (checkpoint and checkpoint.resolve() == resume.resolve()):
+        taken[resume.resolve()] = "--resume"  # only a new checkpoint may take its place
+    for option, path in (("--output", save), ("--trace", trace), ("--checkpoint", checkpoint)):
+        other = taken.setdefault(path.resolve(), option) if path else option
+        if other != option:
+            raise fail("E848", option, "names the same file as another option", got=path,
+                       limit=f"another than that of {other}")
 
 
 def evaluate(build: Build, data: Any, *, steps: int | None = None, output: str | None = None,

@@ -21,25 +21,21 @@ MAX_FIELD = 62
 def put(bits: Bits, position: Ints, values: Ints, width: int) -> None:
     """Write ``values[i]`` into ``bits`` (one element a bit) from ``position[i]`` on.
 
-    Raises ``ValueError`` where a value needs more than ``width`` bits as signed or unsigned.
+    Raises ``ValueError`` where no field of ``width`` bits, signed or unsigned, holds all values.
     """
-    if not width or not len(values):
-        return
-    if max(int(values.max()), 0) >> width or int(values.min()) < -(1 << (width - 1)):
+    if width_of(values) > width:
         raise ValueError(f"{int(values.min())} to {int(values.max())} need more than {width} bits")
-    each = np.arange(width)
-    bits[position[:, None] + each] = (values[:, None] >> each) & 1
+    for bit in range(width):  # bit by bit: memory does not grow with the width
+        bits[position + bit] = (values >> bit) & 1
 
 
 def take(bits: Bits, position: Ints, width: int, signed: bool = False) -> Ints:
     """The integers that :func:`put` wrote."""
-    if not width:
-        return np.zeros(len(position), np.int64)
-    each = np.arange(width)
-    weight = np.left_shift(np.int64(1), each.astype(np.int64))
-    if signed:
-        weight[-1] = -weight[-1]
-    return np.asarray(bits[position[:, None] + each].astype(np.int64) @ weight, np.int64)
+    values = np.zeros(len(position), np.int64)
+    for bit in range(width):
+        weight = -1 << bit if signed and bit == width - 1 else 1 << bit
+        values += bits[position + bit] * np.int64(weight)
+    return values
 
 
 def to_bytes(bits: Bits) -> Bytes:
@@ -58,5 +54,5 @@ def width_of(values: Ints) -> int:
         return 0
     low, high = int(values.min()), int(values.max())
     if low < 0:
-        return max((-low - 1).bit_length(), high.bit_length()) + 1
+        return max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1
     return high.bit_length()

@@ -273,7 +273,7 @@ def convert_(
         average: Annotated[bool, typer.Option(
             "--average/--no-average", help="An average layer as sums, or left out.")] = True,
         as_json: Json = False) -> None:
-    """A lava-dl network as MODEL.nir and MODEL.toml, integers exact."""
+    """A lava-dl network as MODEL.nir and MODEL.toml, exactly."""
     with reporting(as_json):
         from neurocompile.frontends.lava_dl.convert import contract_path, convert
         from neurocompile.report import tables
@@ -514,20 +514,17 @@ def profile_(build: BuildPath, data: Input,
              checkpoint: Annotated[Path | None, typer.Option(
                  metavar="FILE.npz", help="Write what a longer run needs to go on.")] = None,
              every: Annotated[int, typer.Option(
-                 metavar="STEPS", help="How often the checkpoint is written.")] = 10_000,
+                 metavar="STEPS", help="How often the checkpoint is written: steps of all "
+                 "samples.")] = 10_000,
              resume: Annotated[Path | None, typer.Option(
                  metavar="FILE.npz", help="Go on where this checkpoint was written.")] = None,
              as_json: Json = False) -> None:
-    """Cycles and energy of a BUILD on its chip, and where they go."""
+    """Run a BUILD on its chip's cores: cycles and energy."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.profile import show_profile
 
-        if timing not in ("cycle", "analytic"):
-            raise fail("E848", "--timing", "there is no such timing", got=timing,
-                       limit="cycle or analytic")
-        if every < 1:
-            raise fail("E848", "--every", "not a number of steps", got=every, limit="at least 1")
+        api.check_profile(timing, every, output, trace, checkpoint, resume)
         for path in (output, trace, checkpoint):
             if path is not None:
                 _check_writable(path, build, data, example="profile.npz")
@@ -544,7 +541,7 @@ def profile_(build: BuildPath, data: Input,
 def disassemble(build: BuildPath,
                 core: Annotated[list[int] | None, typer.Option(
                     metavar="N", help="Only this core; may be repeated.")] = None) -> None:
-    """The program that `compile -b chip` wrote, as text."""
+    """The program in a BUILD of `compile --backend chip`."""
     with reporting(False):
         from neurocompile.report.listing import listing
         from neurocompile_backends.chip.files import read_program
@@ -555,8 +552,12 @@ def disassemble(build: BuildPath,
         if wrong:
             raise fail("E844", f"core {wrong[0]}", "the program has no such core",
                        limit=f"{min(numbers, default=0)} to {max(numbers, default=0)}")
-        for line in listing(program, None if core is None else [numbers[n] for n in core]):
-            print(line)
+        try:
+            for line in listing(program, None if core is None else [numbers[n] for n in core]):
+                print(line)
+        except ValueError as error:
+            raise fail("E842", str(build / "chip"), "holds images that no assembler wrote",
+                       got=str(error), hint="compile again") from error
 
 
 def _has_subcommand(context: typer.Context, as_json: bool) -> bool:

@@ -88,9 +88,25 @@ class CoreImage(Node):
     synapses: Array
 
 
-TABLES = ("sections", "neurons", "configurations", "thresholds", "formats", "inputs", "outputs",
-          "delays")
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "sections": ("population", "first", "count", "kind", "start"),
+    "neurons": ("element", "configuration", "threshold", "bias_mantissa", "bias_exponent",
+                "initial_v", "output", "outputs"),
+    "configurations": ("current_decay", "membrane_decay", "reset", "compare", "max_spikes"),
+    "thresholds": ("threshold",),
+    "formats": ("projection", "section", "encoding", "weight_bits", "sign", "exponent",
+                "delay_bits", "index_bits", "geometry", "address", "delay", "delays"),
+    "inputs": ("format", "synapses", "address", "delay"),
+    "outputs": ("core", "axon"),
+    "delays": ("delay",),
+}
+"""The fields of every record, from bit 0 up."""
+
+TABLES = tuple(COLUMNS)
 """The tables of a core, which are records of a :class:`Layout` each; synapses are no records."""
+
+SIGNED = ("bias_mantissa", "initial_v")
+"""Fields that may be negative."""
 
 
 @register

@@ -18,6 +18,7 @@ from neurocompile.bits import Bits, Bytes, Ints, put, to_bytes, width_of
 from neurocompile.ir.base import IntArray
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.program import (
+    COLUMNS,
     COMPARES,
     ENCODINGS,
     KINDS,
@@ -45,20 +46,6 @@ from neurocompile.passes.footprint import (
     packed_bits,
     stored_weight_bits,
 )
-
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "sections": ("population", "first", "count", "kind", "start"),
-    "neurons": ("element", "configuration", "threshold", "bias_mantissa", "bias_exponent",
-                "initial_v", "output", "outputs"),
-    "configurations": ("current_decay", "membrane_decay", "reset", "compare", "max_spikes"),
-    "thresholds": ("threshold",),
-    "formats": ("projection", "section", "encoding", "weight_bits", "sign", "exponent",
-                "delay_bits", "index_bits", "geometry", "address", "delay", "delays"),
-    "inputs": ("format", "synapses", "address", "delay"),
-    "outputs": ("core", "axon"),
-    "delays": ("delay",),
-}
-"""The fields of every record, from bit 0 up."""
 
 Columns = dict[str, Ints]
 
@@ -232,7 +219,8 @@ class _Assembler:
             put(bits, at[head], entry_header(np.minimum(left, SYNAPSES_PER_ENTRY), last),
                 HEADER_BITS)
         at = at + overhead + place * each
-        for values, width in zip((weight, delay, local), widths, strict=True):
+        index = local if row["index_bits"] else np.zeros_like(local)  # a place says it
+        for values, width in zip((weight, delay, index), widths, strict=True):
             put(bits, at, values, width)
             at = at + width
         return to_bytes(bits), start // word

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from neurocompile.images import CoreContents, read_core, unpack
+from neurocompile.images import CoreContents, read_core, read_host
 from neurocompile.ir.program import COMPARES, KINDS, RESETS, SIGNS, Program
 
 
@@ -14,8 +14,8 @@ def listing(program: Program, cores: Iterable[int] | None = None) -> Iterator[st
     """Lines about the program, then about each core (an index; all if not stated). Raises
     ``ValueError`` for images that no assembler wrote."""
     bits = 8 * sum(core.synapses.size for core in program.cores)
-    yield (f"program for {program.target.name}: {len(program.cores)} cores, {bits} bits of "
-           f"synapses, {program.n_bytes} bytes in all")
+    yield (f"program for {_printable(program.target.name)}: {_several(len(program.cores), 'core')}"
+           f", {bits} bits of synapses, {program.n_bytes} bytes in all")
     for layout in program.layouts:
         fields = ", ".join(f"{f.name} {f.bits}{'s' if f.signed else ''}" for f in layout.fields)
         yield f"  record {layout.table}, {layout.record_bits} bits: {fields}"
@@ -30,7 +30,7 @@ def listing(program: Program, cores: Iterable[int] | None = None) -> Iterator[st
 
 def _host(program: Program) -> Iterator[str]:
     for table in program.host:
-        records = unpack(program.layout("outputs"), table.outputs)
+        records = read_host(program, table)
         parallel = f", up to {table.parallel} spikes a step" if table.parallel > 1 else ""
         yield f"host: {_printable(table.population)}{parallel}"
         for element, (first, stop) in enumerate(zip(table.first[:-1].tolist(),
@@ -51,7 +51,7 @@ def _core(program: Program, index: int, core: CoreContents) -> Iterator[str]:
 def _section(program: Program, core: CoreContents, i: int) -> Iterator[str]:
     row = {name: int(column[i]) for name, column in core.sections.items()}
     name = _printable(program.symbols.populations[row["population"]])
-    yield (f"  section {i}: {row['count']} neurons of {name} from {row['first']}, "
+    yield (f"  section {i}: {_several(row['count'], 'neuron')} of {name} from {row['first']}, "
            f"{KINDS[row['kind']]}, start at step {row['start']}")
     for n in range(row["first"], row["first"] + row["count"]):
         own = {name: int(column[n]) for name, column in core.neurons.items()}
@@ -78,20 +78,22 @@ def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:
         for channel, kernel in zip(channels.tolist(), kernels, strict=True):
             yield f"    kernel of channel {channel} at word {row['address']}: {_numbers(kernel)}"
         for axon in core.axons(f).tolist():
-            yield (f"    axon {axon}: element {core.inputs['address'][axon]}, "
-                   f"{core.inputs['synapses'][axon]} synapses, delay {core.inputs['delay'][axon]}")
+            given = {name: int(column[axon]) for name, column in core.inputs.items()}
+            yield (f"    axon {axon}: element {given['address']}, "
+                   f"{_several(given['synapses'], 'synapse')}, delay {given['delay']}")
         return
-    synapses = core.unfolded(f)
-    ends = np.cumsum(core.inputs["synapses"][core.axons(f)])
+    synapses = core.entries(f)
+    own, of = core.shared(f)
     begin = 0
-    for axon, end in zip(core.axons(f).tolist(), ends.tolist(), strict=True):
-        part = slice(begin, end)
+    for axon, count in zip(own.tolist(), core.inputs["synapses"][own].tolist(), strict=True):
+        part = slice(begin, begin + count)
         each = " ".join(
             f"{n}:{w:+d}{f'@{d}' if d else ''}" for n, w, d in zip(
                 synapses.neuron[part].tolist(), synapses.weight[part].tolist(),
                 synapses.delay[part].tolist(), strict=True))
-        yield f"    axon {axon} at word {core.inputs['address'][axon]}: {each}"
-        begin = end
+        also = "".join(f", {a}" for a in core.axons(f)[of == axon].tolist() if a != axon)
+        yield f"    axon {axon}{also} at word {core.inputs['address'][axon]}: {each}"
+        begin += count
 
 
 def _delays(core: CoreContents, f: int) -> str:
@@ -103,6 +105,10 @@ def _destinations(program: Program, outputs: dict[str, np.ndarray], first: int, 
     pairs = zip(outputs["core"][first:stop].tolist(), outputs["axon"][first:stop].tolist(),
                 strict=True)
     return " ".join(f"{program.cores[core].core}.{axon}" for core, axon in pairs) or "nothing"
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def _numbers(values: np.ndarray) -> str:

@@ -13,8 +13,9 @@ def show_profile(console: Console, known: dict[str, Any]) -> None:
     """Time, energy by cause, what steps waited for, the busiest cores and links."""
     ticks, time, energy = known["ticks"], known["time_us"], known["energy_nj"]
     console.print(plain(
-        f"{known['target']}, {known['timing']} timing: {known['samples']} samples of "
-        f"{known['steps']} steps on {known['cores']} cores"), soft_wrap=True)
+        f"{known['target']}, {known['timing']} timing: {_several(known['samples'], 'sample')} of "
+        f"{_several(known['steps'], 'step')} on {_several(known['cores'], 'core')}"),
+        soft_wrap=True)
     console.print(plain("every step sends what the functional simulator sends"), soft_wrap=True)
     show_table(console, "a step", ("", "ticks", "us"), [
         (name, round(ticks[key], 1), round(ticks[key] * known["tick_ns"] / 1e3, 3))
@@ -38,6 +39,10 @@ def show_profile(console: Console, known: dict[str, Any]) -> None:
             ("{}, {}".format(*row["from"]), "{}, {}".format(*row["to"]), row["flits"],
              round(100 * row["utilization"], 2), row["queue_peak"])
             for row in known["busiest_links"]])
+
+
+def _several(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n:,} {what}s"
 
 
 def _energy(console: Console, energy: dict[str, Any], events: dict[str, int]) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from neurocompile.backend import Bundle
 from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
 from neurocompile.ir.mapping import Mapping as CoreMapping
+from neurocompile.ir.program import Program
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
@@ -25,19 +26,23 @@ class ChipBackend:
     name = "chip"
     takes_teacher = False
 
-    def check(self, mapping: CoreMapping) -> list[Diagnostic]:  # noqa: ARG002
-        """Every mapping that fits its target can be assembled."""
-        return []
+    def check(self, mapping: CoreMapping) -> list[Diagnostic]:
+        """Every mapping that fits its target can be assembled, where words are whole bytes."""
+        found = Diagnostics()
+        bits = mapping.target.core.synapse_word_bits
+        if bits % 8:
+            found.add("E849", mapping.target.name, "images hold words of whole bytes",
+                      got=f"core.synapse_word_bits = {bits}", limit="a multiple of 8")
+        return list(found)
 
     def emit(self, mapping: CoreMapping) -> Bundle:
         """program.json, images.npz, README.md. The program is read back from its images and
-        compared with the mapping first. Raises ``CompileError`` (E550 to E553) for a difference,
-        which would be a mistake of the assembler."""
-        from neurocompile.passes.assemble import Assemble
+        compared with the mapping first. Raises ``CompileError``: what ``check`` finds, and E550 to
+        E553 for a difference, which would be a mistake of the assembler."""
         from neurocompile.verification.program import check_program
         from neurocompile_backends.chip.files import to_files
 
-        program = Assemble().run(mapping)
+        program = assembled(mapping)
         if sum(q.transform.n_synapses for q in mapping.quantized.projections) <= CHECKED_SYNAPSES:
             found = Diagnostics()
             found.extend(check_program(program, mapping))
@@ -47,15 +52,25 @@ class ChipBackend:
     def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
-        """Run the assembled program, without timing. Raises ``CompileError``: E843 (a teacher)."""
-        from neurocompile.passes.assemble import Assemble
+        """Run the assembled program, without timing. Raises ``CompileError``: E843 (a teacher),
+        and what ``check`` finds."""
         from neurocompile_backends.chip.load import load
         from neurocompile_backends.chip.run import run_program
 
         if teacher:
             raise fail("E843", "chip", "programs run whole, not layer by layer on given spikes",
                        got=", ".join(sorted(teacher)), hint="use the simulator for that")
-        return run_program(load(Assemble().run(mapping)), encoded, probes, progress=progress)
+        return run_program(load(assembled(mapping)), encoded, probes, progress=progress)
 
 
 backend = ChipBackend()
+
+
+def assembled(mapping: CoreMapping) -> Program:
+    """The program of a mapping. Raises ``CompileError`` with what the backend's check finds."""
+    from neurocompile.passes.assemble import Assemble
+
+    found = Diagnostics()
+    found.extend(backend.check(mapping))
+    found.raise_if_errors()
+    return Assemble().run(mapping)

@@ -15,15 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.data.rasters import write_arrays
-from neurocompile.diagnostics import fail
+from neurocompile.diagnostics import CompileError, fail
 from neurocompile.ir.base import Array, array_digest
 from neurocompile.ir.program import Program
 from neurocompile.npz import NpzError, NpzReader
 from neurocompile.reference.encode import EncodedInput
 from neurocompile_backends.chip import kernel as k
-from neurocompile_backends.chip.run import Chip
+from neurocompile_backends.chip.run import Chip, new_series
 
-MAX_BYTES = 16 << 30
 _STATE = ("ring", "u", "v", "sent", "bias")
 
 Part = tuple[k.Totals, k.Series]
@@ -41,21 +40,38 @@ def identity(program: Program, encoded: EncodedInput, timing: str) -> str:
 class Saved:
     """What a checkpoint holds: samples that are done, and the one that was running at step t."""
 
+    path: Path
     done: list[Part]
     t: int
     state: dict[str, Array]
     running: Part
 
-    def restore(self, chip: Chip) -> k.Series:
-        """Put ``chip`` where the run was; the series so far."""
+    def check_samples(self, samples: int) -> None:
+        """Raises ``CompileError`` E846 for a checkpoint that no run of so many samples wrote."""
+        if len(self.done) >= samples:
+            raise _unreadable(self.path, f"sample {len(self.done)} is running")
+
+    def restore(self, chip: Chip, steps: int) -> k.Series:
+        """Put ``chip`` where the run was; the series so far. Raises ``CompileError`` E846 for a
+        checkpoint that no run of samples of so many steps wrote."""
+        try:
+            if not 0 < self.t <= steps:
+                raise ValueError(f"step {self.t} of {steps}")
+            for name, values in self.state.items():
+                _same(name, values, getattr(chip.state, name))
+            empty = new_series(steps)
+            for totals, series in (*self.done, self.running):
+                for names, part, like in ((k.Totals._fields, totals, chip.totals),
+                                          (k.Series._fields, series, empty)):
+                    for name, values, into in zip(names, part, like, strict=True):
+                        _same(name, values, into)
+        except ValueError as error:
+            raise _unreadable(self.path, str(error)) from error
         chip.t = self.t
         for name, values in self.state.items():
-            into = getattr(chip.state, name)
-            _same(name, values, into)
+            getattr(chip.state, name)[:] = values
+        for values, into in zip(self.running[0], chip.totals, strict=True):
             into[:] = values
-        for name, values in zip(k.Totals._fields, self.running[0], strict=True):
-            _same(name, values, getattr(chip.totals, name))
-            getattr(chip.totals, name)[:] = values
         return self.running[1]
 
 
@@ -72,7 +88,7 @@ class Checkpoint:
     def step(self, chip: Chip, series: k.Series, row: int) -> None:  # noqa: ARG002
         """Write. Raises ``CompileError`` E625 where the file cannot be written."""
         arrays: dict[str, Array] = {
-            "identity": np.array(self.identity), "t": np.array(chip.t),
+            "identity": _letters(self.identity), "t": np.array(chip.t),
             "done": np.array(len(self.done))}
         arrays |= {f"state:{name}": getattr(chip.state, name) for name in _STATE}
         for i, (totals, rows) in enumerate([*self.done, (chip.totals, series)]):
@@ -86,18 +102,35 @@ def read_checkpoint(path: Path, expected: str) -> Saved:
     """Raises ``CompileError``: E846 (no readable checkpoint), E847 (of another run)."""
     try:
         with path.open("rb") as file, NpzReader(file) as reader:
-            arrays = reader.read(reader.names, MAX_BYTES)
-        if str(arrays["identity"]) != expected:
-            raise fail("E847", str(path), "belongs to another run",
-                       hint="resume with the build, data, samples and timing it was made with")
+            # Nothing was compressed: what is larger than its file is not ours.
+            arrays = reader.read(reader.names, path.stat().st_size)
+        identity = arrays["identity"]
         n = int(arrays["done"])
+        if n < 0:
+            raise ValueError(f"{n} samples are done")
         parts = [_part(arrays, i) for i in range(n + 1)]
         state = {name: arrays[f"state:{name}"] for name in _STATE}
-        return Saved(parts[:n], int(arrays["t"]), state, parts[n])
-    except (NpzError, KeyError, ValueError, TypeError, OSError) as error:
-        raise fail("E846", str(path), "is no checkpoint that can be read",
-                   got=str(error)[:100] or type(error).__name__,
-                   hint="start without --resume") from error
+        saved = Saved(path, parts[:n], int(arrays["t"]), state, parts[n])
+    except KeyError as error:
+        raise _unreadable(path, f"no array {error}") from error
+    except (NpzError, ValueError, TypeError, OverflowError) as error:
+        raise _unreadable(path, str(error)) from error
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+    if not np.array_equal(identity, _letters(expected)):
+        raise fail("E847", str(path), "belongs to another run",
+                   hint="resume with the build, data, samples and timing it was made with")
+    return saved
+
+
+def _unreadable(path: Path, why: str) -> CompileError:
+    return fail("E846", str(path), "is no checkpoint that can be read", got=why[:100],
+                hint="start without --resume")
+
+
+def _letters(text: str) -> Array:
+    """A text as an array of numbers: files of arrays that are read without trust hold no others."""
+    return np.frombuffer(text.encode(), np.uint8)
 
 
 def _part(arrays: dict[str, Array], i: int) -> Part:
@@ -105,6 +138,7 @@ def _part(arrays: dict[str, Array], i: int) -> Part:
     return totals, k.Series(*(arrays[f"{i}:step:{name}"] for name in k.Series._fields))
 
 
-def _same(name: str, values: npt.NDArray[Any], into: npt.NDArray[Any]) -> None:
-    if values.shape != into.shape or values.dtype != into.dtype:
-        raise ValueError(f"{name} has another shape")
+def _same(name: str, values: npt.NDArray[Any], like: npt.NDArray[Any]) -> None:
+    if values.shape != like.shape or values.dtype != like.dtype:
+        raise ValueError(f"{name} is {values.dtype} {list(values.shape)}, not {like.dtype} "
+                         f"{list(like.shape)}")

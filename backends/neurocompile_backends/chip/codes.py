@@ -15,5 +15,7 @@ CODES: dict[str, tuple[str, str]] = {
     "E847": ("checkpoint of another run", "Program, data, samples or timing differ from the run "
              "that the checkpoint is of."),
     "E848": ("impossible option of profile", "--timing is cycle or analytic; --every counts steps "
-             "and is at least 1."),
+             "and is at least 1. Each file it writes has a name of its own."),
+    "E849": ("words of parts of bytes", "The images of synaptic memory hold words of whole bytes; "
+             "the target's core.synapse_word_bits is no multiple of 8."),
 }

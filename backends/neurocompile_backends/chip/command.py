@@ -9,11 +9,10 @@ from typing import Any
 
 from neurocompile.data import Dataset
 from neurocompile.data.rasters import write_arrays
-from neurocompile.diagnostics import fail
 from neurocompile.ir.mapping import Mapping
-from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.verification.evaluate import grids
+from neurocompile_backends.chip.backend import assembled
 from neurocompile_backends.chip.checkpoint import Checkpoint, identity, read_checkpoint
 from neurocompile_backends.chip.profile import arrays, profile, summary
 from neurocompile_backends.chip.trace import Trace
@@ -23,17 +22,12 @@ def run_profile(mapping: Mapping, data: Dataset, *, timing: str, every: int, sav
                 trace: Path | None, checkpoint: Path | None, resume: Path | None,
                 progress: Callable[[int], None] | None) -> dict[str, Any]:
     """See ``neurocompile.api.profile``."""
-    program = Assemble().run(mapping)
+    program = assembled(mapping)
     encoded = encode_inputs(mapping.quantized, grids(data), data.n_steps)
     wanted = identity(program, encoded, timing) if checkpoint or resume else ""
     saved = read_checkpoint(resume, wanted) if resume else None
     with ExitStack() as stack:
-        writer = None
-        if trace is not None:
-            try:
-                writer = stack.enter_context(Trace(trace, program, timing))
-            except OSError as error:
-                raise fail("E625", str(trace), "cannot be written", got=error.strerror) from error
+        writer = stack.enter_context(Trace(trace, program, timing)) if trace else None
         keeper = Checkpoint(checkpoint, every, wanted) if checkpoint else None
         measured = profile(program, mapping.quantized, encoded, timing=timing, trace=writer,
                            checkpoint=keeper, resume=saved, progress=progress)

@@ -1,16 +1,19 @@
 """A program as files, and back: what ``compile --backend chip`` writes.
 
-    program.json    everything but the images: target, layouts of the records, symbols, places
+    program.json    everything but arrays: target, layouts of the records, symbols, geometries
     images.npz      for each table of the cores, the images of all cores one after the other
-                    (uint8), and where each begins (TABLE:first, int64); HOST:... for the inputs
+                    (uint8), and where each begins (TABLE:first, int64); chip, x, y of each core;
+                    hostI and hostI:first, the axons of input I
     README.md       how to read them
 """
 
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +26,8 @@ from neurocompile.npz import NpzError, NpzReader, write_npz
 
 DOCUMENT, IMAGES = "program.json", "images.npz"
 MAX_DOCUMENT_BYTES = 256 << 20
-MAX_IMAGE_BYTES = 16 << 30
 _IMAGES = (*TABLES, "synapses")
+_PLACES = ("chip", "x", "y")
 
 README = """\
 # A program for {target}
@@ -47,13 +50,14 @@ def to_files(program: Program) -> dict[str, bytes]:
         arrays[f"{table}:first"] = np.cumsum([0, *(part.size for part in parts)])
     for i, given in enumerate(program.host):
         arrays[f"host{i}"], arrays[f"host{i}:first"] = given.outputs, given.first
+    arrays |= {place: np.asarray(getattr(program, place), np.int64) for place in _PLACES}
     images = io.BytesIO()
     write_npz(images, arrays)
-    none = np.zeros(0, np.uint8)
-    bare = replace(program, cores=tuple(
-        CoreImage(core.core, *(none for _ in _IMAGES)) for core in program.cores), host=tuple(
-            HostTable(t.population, t.parallel, np.zeros(0, np.int64), none)
-            for t in program.host))
+    none, nowhere = np.zeros(0, np.uint8), np.zeros(0, np.int64)
+    bare = replace(
+        program, chip=nowhere, x=nowhere, y=nowhere,
+        cores=tuple(CoreImage(core.core, *(none for _ in _IMAGES)) for core in program.cores),
+        host=tuple(HostTable(t.population, t.parallel, nowhere, none) for t in program.host))
     readme = README.format(target=program.target.name, cores=len(program.cores))
     return {DOCUMENT: to_text(bare).encode(), IMAGES: images.getvalue(),
             "README.md": readme.encode()}
@@ -72,11 +76,17 @@ def read_program(folder: Path) -> Program:
     try:
         program = _bare(folder)
         with NpzReader(folder / IMAGES) as reader:
-            arrays = reader.read(reader.names, MAX_IMAGE_BYTES)
-        return replace(program, cores=_cores(program, arrays), host=_host(program, arrays))
+            # Nothing was compressed: what is larger than its file is not ours.
+            arrays = reader.read(reader.names, (folder / IMAGES).stat().st_size)
+        chip, x, y = _places(program, arrays)
+        return replace(program, chip=chip, x=x, y=y, cores=_cores(program, arrays),
+                       host=_host(program, arrays))
     except NpzError as error:
         raise fail("E842", f"{folder}: {IMAGES}", error.message, got=error.got) from error
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
+    except KeyError as error:
+        raise fail("E842", str(folder), "does not describe a program",
+                   got=f"nothing is named {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError, OSError) as error:
         if isinstance(error, CompileError):
             raise
         raise fail("E842", str(folder), "does not describe a program",
@@ -87,17 +97,32 @@ def _bare(folder: Path) -> Program:
     path = folder / DOCUMENT
     if path.stat().st_size > MAX_DOCUMENT_BYTES:
         raise ValueError(f"{DOCUMENT} is larger than {MAX_DOCUMENT_BYTES} bytes")
-    program = from_text(path.read_text("utf-8"))
+    text = path.read_text("utf-8")
+    _check_arrays(json.loads(text))
+    program = from_text(text)
     wrong = misfit(program, Program, "program")
     if wrong:
         raise ValueError(wrong)
     assert isinstance(program, Program)
-    if {layout.table for layout in program.layouts} != set(TABLES):
-        raise ValueError("not every table has a layout")
-    n = len(program.cores)
-    if any(column.shape != (n,) for column in (program.chip, program.x, program.y)):
-        raise ValueError("not every core has a place")
     return program
+
+
+def _check_arrays(document: Any) -> None:
+    """Arrays of a document are made before they are looked at, so here there must be none."""
+    if isinstance(document, dict) and "array" in document and document.get("values") != []:
+        raise ValueError(f"{DOCUMENT} holds an array")
+    parts = document.values() if isinstance(document, dict) else document
+    for part in parts:
+        if isinstance(part, (dict, list)):
+            _check_arrays(part)
+
+
+def _places(program: Program, arrays: dict[str, Array]) -> list[Array]:
+    places = [arrays[place] for place in _PLACES]
+    if any(column.shape != (len(program.cores),) or column.dtype != np.int64
+           for column in places):
+        raise ValueError("not every core has a place")
+    return places
 
 
 def _cores(program: Program, arrays: dict[str, Array]) -> tuple[CoreImage, ...]:

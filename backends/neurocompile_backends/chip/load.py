@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.images import CoreContents, read_core, unpack
+from neurocompile.images import CoreContents, read_core, read_host
 from neurocompile.ir.mapping import Placement
 from neurocompile.ir.program import COMPARES, KINDS, RESETS, Program
 from neurocompile.ir.target import EVENTS
@@ -56,6 +56,9 @@ def load(program: Program) -> Loaded:
     return _Loader(program).loaded()
 
 
+_NEURONS = ("keep_u", "keep_v", "threshold", "bias", "initial_v", "element")
+
+
 class _Loader:
     def __init__(self, program: Program):
         self.program = program
@@ -80,11 +83,14 @@ class _Loader:
         self.latest = 0
 
     def loaded(self) -> Loaded:
-        sections, axons, neurons = [], [], []
-        outputs: list[Ints] = []
-        counts: list[Ints] = []
+        # Empty rows first: there may be no cores.
+        sections: list[Ints] = [np.zeros((0, k.S_COLUMNS), np.int64)]
+        axons: list[Ints] = [np.zeros((0, int(k.A_HEAD)), np.int64)]
+        neurons: list[dict[str, Ints]] = [dict.fromkeys(_NEURONS, np.zeros(0, np.int64))]
+        outputs: list[Ints] = [np.zeros((2, 0), np.int64)]
+        counts: list[Ints] = [np.zeros(0, np.int64)]
         core_sections, axon_base = [0], [0]
-        conv_x: list[Ints] = []
+        conv_x: list[Ints] = [np.zeros(0, np.int32)]
         base = 0
         for index in range(len(self.program.cores)):
             core = read_core(self.program, index)
@@ -97,12 +103,12 @@ class _Loader:
             base += core.n_neurons
             core_sections.append(core_sections[-1] + len(sections[-1]))
             axon_base.append(axon_base[-1] + len(axons[-1]))
-        bases = np.array(axon_base[:-1], np.int64)
+        bases = np.array(axon_base, np.int64)
         host_first, host_axon, host_group, host_base, parallel = self._host(bases)
         m = self.target.machine
-        column = {name: np.concatenate([part[name] for part in neurons]) for name in neurons[0]}
+        column = {name: np.concatenate([part[name] for part in neurons]) for name in _NEURONS}
         sent = np.concatenate(outputs, axis=1)
-        out_axon = bases[sent[0]] + sent[1] if sent.size else np.zeros(0, np.int64)
+        out_axon = _axons(bases, sent[0], sent[1])
         out_first, table = _starts(np.concatenate(counts)), np.concatenate(axons)
         core_of = table[:, k.A_CORE]
         memory, late, places, shift = self._memory(table)
@@ -200,12 +206,11 @@ class _Loader:
 
     def _entries(self, core: CoreContents, i: int, base: int, mine: Ints, axons: Ints) -> None:
         """Synapses of a format; axons that share theirs (parallel ones) share them here too."""
-        shared, first = np.unique(core.inputs["address"][mine], return_index=True)
-        one = mine[first]
-        synapses = core.entries(i, one)
-        counts = core.inputs["synapses"][one]
+        synapses = core.entries(i)
+        own, of = core.shared(i)
+        counts = core.inputs["synapses"][own]
         start = self.n_synapses + np.cumsum(counts) - counts
-        axons[mine, k.A_ADDRESS] = start[np.searchsorted(shared, core.inputs["address"][mine])]
+        axons[mine, k.A_ADDRESS] = start[np.searchsorted(own, of)]
         begin, end = core.span(i)
         axons[mine, k.A_FIRST] = base + begin
         if core.encoding(i) == "sparse":
@@ -221,11 +226,13 @@ class _Loader:
         ``A_ADDRESS`` of ``axons`` and ``F_WEIGHT`` of convolutions count synapses as they were
         read; they are made places in memory.
         """
-        # 15 bits leave 17 for a weight with its sign, which is what targets may have.
-        shift, dtype = (15, np.int32) if self.widest <= 1 << 15 else (32, np.int64)
+        # 15 bits leave 17 for a weight with its sign, which is what targets have. Others than these
+        # types would be another kernel to compile: for wide numbers alone.
+        shift, dtype = (15, np.int32) if self.widest <= 1 << 15 and not any(
+            np.any(np.abs(w) > 0xFFFF) for w in self.weights) else (32, np.int64)
         synapses = (_joined(self.weights, dtype) << shift) | (
             _joined(self.locals, dtype) & ((1 << shift) - 1))
-        lates = _joined(self.lates, np.uint8)
+        lates = _joined(self.lates, np.uint8 if self.latest < 256 else np.uint32)
         count, address = axons[:, k.A_SYNAPSES], axons[:, k.A_ADDRESS].copy()
         listed = np.flatnonzero((axons[:, k.A_KIND] != k.CONV) & (count > 0))
         _, first, which = np.unique(address[listed], return_index=True, return_inverse=True)
@@ -238,7 +245,7 @@ class _Loader:
         if max(total, int(axons.max(initial=0))) >= 1 << 31:
             raise ValueError("more synapses or ticks than 31 bits count")
         axons[listed, k.A_ADDRESS] = places[owners][which.reshape(-1)] + int(k.A_HEAD)
-        memory, late = np.zeros(total, dtype), np.zeros(total if self.latest else 0, np.uint8)
+        memory, late = np.zeros(total, dtype), np.zeros(total if self.latest else 0, lates.dtype)
         memory[places[:, None] + np.arange(int(k.A_HEAD))] = axons
         spans = [(address[owners], places[owners] + int(k.A_HEAD), count[owners]),
                  (np.array([row[k.F_WEIGHT] for row in self.convs], np.int64), kernels[:-1],
@@ -253,9 +260,9 @@ class _Loader:
         return memory, late, places, shift
 
     def _add(self, weight: Ints, local: Ints, late: Ints) -> None:
-        self.weights.append(weight.astype(np.int32))
+        self.weights.append(weight.astype(np.int64 if np.any(np.abs(weight) >> 31) else np.int32))
         self.locals.append(local.astype(np.int32))
-        self.lates.append(late.astype(np.uint8))
+        self.lates.append(late.astype(np.uint8 if int(late.max(initial=0)) < 256 else np.uint32))
         self.n_synapses += len(weight)
 
     def _conv(self, core: CoreContents, i: int, base: int, conv_x: Ints) -> Ints:
@@ -320,10 +327,10 @@ class _Loader:
         parallel: dict[str, int] = {}
         n = 0
         for table in self.program.host:
-            records = unpack(self.program.layout("outputs"), table.outputs)
+            records = read_host(self.program, table)
             base[table.population] = n
             first.append(first[-1][-1] + table.first[1:])
-            axon.append(bases[records["core"]] + records["axon"])
+            axon.append(_axons(bases, records["core"], records["axon"]))
             parallel[table.population] = table.parallel
             n += len(table.first) - 1
         begin = np.concatenate(first)
@@ -335,6 +342,13 @@ class _Loader:
         turn = nth // np.maximum(count // np.maximum(copies, 1), 1)[owner]
         group = owner * (int(copies.max(initial=1)) + 1) + turn
         return begin, np.concatenate(axon), group, base, parallel
+
+
+def _axons(bases: Ints, core: Ints, axon: Ints) -> Ints:
+    """Axons numbered over all cores, of which core i has those from ``bases[i]`` on."""
+    if np.any(axon >= np.diff(bases)[core]):
+        raise ValueError("an output axon to an input axon that is not there")
+    return np.asarray(bases[core] + axon, np.int64)
 
 
 def _joined(parts: list[Ints], dtype: Any) -> Ints:

@@ -84,8 +84,8 @@ class Profile:
 class Observer(Protocol):
     """What sees a profile as it is run: ``chip.trace``, ``chip.checkpoint``.
 
-    ``traced_flits``: does it need the times of every flit? ``every``: it sees the steps before
-    multiples of so many.
+    ``traced_flits``: does it need the times of every flit? ``every``: it sees one of so many
+    steps, those of all samples counted on.
     """
 
     traced_flits: bool
@@ -112,20 +112,10 @@ def profile(program: Program, network: QuantizedNetwork, encoded: EncodedInput, 
     wanted = fingerprints(network, encoded, workers)
     observers = [o for o in (trace, checkpoint) if o is not None]
     run = _Run(loaded, encoded, timing, wanted, observers, progress)
-    parts: list[Part] = []
-    if resume is not None:
-        parts += resume.done
-        if checkpoint is not None:
-            checkpoint.done[:] = resume.done
-        parts.append(run.sample(len(parts), resume))
     if observers or resume is not None:
-        for sample in range(len(parts), encoded.n_samples):
-            if checkpoint is not None and parts:
-                checkpoint.done[:] = parts
-            parts.append(run.sample(sample))
+        parts = run.one_by_one(checkpoint, resume)
     else:
-        with ThreadPoolExecutor(min(workers or available_cpus(), encoded.n_samples)) as pool:
-            parts = list(pool.map(run.sample, range(encoded.n_samples)))
+        parts = run.side_by_side(workers or available_cpus())
     placement = Placement(program.chip, program.x, program.y)
     return combine(program, timing, build_mesh(program.target, placement), parts)
 
@@ -150,26 +140,51 @@ class _Run:
     observers: list[Observer]
     progress: Callable[[int], None] | None
     done: int = 0
+    ended: bool = False
+
+    def one_by_one(self, checkpoint: Checkpoint | None, resume: Saved | None) -> list[Part]:
+        parts: list[Part] = []
+        if resume is not None:
+            resume.check_samples(self.encoded.n_samples)
+            parts += resume.done
+            if checkpoint is not None:
+                checkpoint.done[:] = parts
+            parts.append(self.sample(len(parts), resume))
+        for sample in range(len(parts), self.encoded.n_samples):
+            if checkpoint is not None:
+                checkpoint.done[:] = parts
+            parts.append(self.sample(sample))
+        return parts
+
+    def side_by_side(self, workers: int) -> list[Part]:
+        samples = self.encoded.n_samples
+        with ThreadPoolExecutor(max(1, min(workers, samples))) as pool:
+            try:
+                return list(pool.map(self.sample, range(samples)))
+            except BaseException:
+                self.ended = True  # what is running need not be waited for until it is done
+                raise
 
     def sample(self, sample: int, resume: Saved | None = None) -> Part:
-        """Run one sample, or what is left of it."""
+        """Run one sample, or what is left of it. What it gives after ``ended`` is of no use."""
         traced = any(o.traced_flits for o in self.observers)
         chip = Chip(self.loaded, self.encoded, sample, self.timing, traced)
         total = self.wanted.shape[1]
+        before = sample * total
         series = new_series(total)
         if resume is not None:
-            series = resume.restore(chip)
-            self.done += sample * total + chip.t
+            series = resume.restore(chip, total)
+            self.done += before + chip.t
         strides = [CHUNK_STEPS, *(o.every for o in self.observers)]
-        while chip.t < total:
+        while chip.t < total and not self.ended:
             start = chip.t
-            stop = min([total, *(start - start % every + every for every in strides)])
+            stop = min([total, *(start + every - (before + start) % every for every in strides)])
             part = chip.advance(stop)
             for whole, piece in zip(series, part, strict=True):
                 whole[start:stop] = piece
             self._compare(sample, start, part.mark)
             for observer in self.observers:
-                if stop % observer.every == 0:
+                if (before + stop) % observer.every == 0:
                     observer.step(chip, series, stop - 1)
             self.done += stop - start
             if self.progress is not None:
@@ -189,8 +204,10 @@ def summary(p: Profile, rows: int = 10) -> dict[str, Any]:
     """The figures of a profile: time, energy by cause, cores, links and what steps waited for."""
     ticks, target = p.series.ticks, p.target
     samples, steps = ticks.shape
-    energy = dict(zip(EVENTS, p.energy_pj.sum(axis=(0, 1)).tolist(), strict=True))
-    events = dict(zip(EVENTS, p.series.events.sum(axis=(0, 1)).tolist(), strict=True))
+    energy: dict[str, float] = dict(zip(EVENTS, p.energy_pj.sum(axis=(0, 1)).tolist(),
+                                        strict=True))
+    events: dict[str, int] = dict(zip(EVENTS, p.series.events.sum(axis=(0, 1)).tolist(),
+                                      strict=True))
     tick_ns = target.timing.tick_ps / 1000
     elapsed = int(ticks.sum())
     barrier = barrier_of(p.program)

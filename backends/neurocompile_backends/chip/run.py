@@ -45,16 +45,16 @@ def run_program(loaded: Loaded, encoded: EncodedInput, probes: Probes, *,
     for names, store in ((probes.s, run.s), (probes.u, run.u), (probes.v, run.v)):
         for name in names:
             store[name] = np.zeros((encoded.n_samples, total, sizes[name]), np.int32)
-    for table in program.host:  # what an input sends is what it was given
-        if table.population in run.s:
-            run.s[table.population][:, :encoded.n_steps] = encoded.payloads[table.population]
+    inputs = {table.population for table in program.host}
+    for name in inputs & run.s.keys():  # what an input sends is what it was given
+        run.s[name][:, :encoded.n_steps] = encoded.payloads[name]
     done = 0
 
     def one(sample: int) -> None:
         machine = Chip(loaded, encoded, sample, "functional")
         for names, store, column in ((probes.s, run.s, k.S_SREC), (probes.u, run.u, k.S_UREC),
                                      (probes.v, run.v, k.S_VREC)):
-            for name in names:
+            for name in (n for n in names if n not in inputs):
                 machine.record(name, column, store[name][sample])
         machine.advance(total)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="The Python that lava-nc needs, one of its own.",
+app = typer.Typer(help="The Python that runs Lava programs: lava-nc needs its own.",
                   no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print facts as one JSON document.")]
 

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,10 @@ def run_simulator(network: QuantizedNetwork, encoded: EncodedInput, probes: Prob
         for name in names:
             store[name] = np.zeros((encoded.n_samples, total, network.population(name).n),
                                    np.int32)
+    inputs = [name for name in probes.s if name in encoded.payloads]
+    for name in inputs:  # what an input sends is what it was given
+        run.s[name][:, :encoded.n_steps] = encoded.payloads[name]
+    probes = replace(probes, s=tuple(name for name in probes.s if name not in inputs))
     threads = workers or available_cpus()
     chunk = max(threads, _CHUNK_BYTES // max(1, total * sum(
         p.n for p in network.populations if p.role == "source")))
