@@ -53,8 +53,8 @@ class Profile:
 
     series
         A row a step, [sample, step]: ``events`` [sample, step, event] in the order of ``EVENTS``,
-        ``ticks`` with the barrier, ``unit`` and ``reason`` of what the step waited for last (an
-        index into ``REASONS``; unit -1: a link).
+        ``ticks`` with the barrier, ``unit`` (the sender or core that ended last; -1: nothing did
+        anything) and ``reason`` (what most of its time went to, an index into ``REASONS``).
     totals
         Sums and peaks over all samples, by core, sender, link and buffer (``kernel.Totals``).
     """
