@@ -63,7 +63,7 @@ def test_the_code_that_reads_a_program_runs(tmp_path: Path, monkeypatch: pytest.
     capsys.readouterr()
     exec("\n".join(block(PAGE, "reading")), {})
     assert capsys.readouterr().out == ("core 0: 74 neurons, 64 input axons\n"
-                                       "  dense: 640 synapses, 127 the largest\n")
+                                       "  dense: 640 synapses, 125 the largest\n")
 
 
 def test_every_array_of_a_profile_is_described(tmp_path: Path) -> None:
