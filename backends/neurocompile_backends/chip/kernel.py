@@ -477,29 +477,43 @@ def _inject(t: Any, chip: Any, sent: Any, tables: Any, state: Any, given: Any, s
 
 
 @njit(cache=True, nogil=True)
-def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: Any,
-              recorded: Any, mesh: Any, step: Any, ticks: Any, barrier: Any, result: Any,
-              network: Any, scratch: Any, series: Any, totals: Any) -> None:
-    """Run the steps [start, stop) of a sample; row t - start of ``series`` is step t's."""
-    timed = mode != FUNCTIONAL
+def run_untimed(start: Any, stop: Any, tables: Any, state: Any, given: Any, recorded: Any,
+                step: Any, ticks: Any, series: Any, totals: Any) -> None:
+    """As ``run_steps``, without timing and without waiting for Numba to compile the timing."""
     cores = len(tables.core_sections) - 1
     for t in range(start, stop):
         events = series.events[t - start]
         for core in range(cores):
-            events[E_UPDATE] += _compute(t, core, tables, state, recorded, timed)
+            _compute(t, core, tables, state, recorded, False)
+        sent = (np.int64(0), np.int64(0))
+        for core in range(cores):
+            series.mark[t - start] += _send(t, core, sent, tables, state, step, ticks, events,
+                                            totals, False)[2]
+        for chip in range(tables.chips):
+            _inject(t, chip, sent, tables, state, given, step, ticks, events, totals, False)
+
+
+@njit(cache=True, nogil=True)
+def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: Any,
+              recorded: Any, mesh: Any, step: Any, ticks: Any, barrier: Any, result: Any,
+              network: Any, scratch: Any, series: Any, totals: Any) -> None:
+    """Run the steps [start, stop) of a sample; row t - start of ``series`` is step t's."""
+    cores = len(tables.core_sections) - 1
+    for t in range(start, stop):
+        events = series.events[t - start]
+        for core in range(cores):
+            events[E_UPDATE] += _compute(t, core, tables, state, recorded, True)
         sent = (np.int64(0), np.int64(0))
         for core in range(cores):
             step.first[core] = sent[0]
             flit, at, mark = _send(t, core, sent, tables, state, step, ticks, events, totals,
-                                   timed)
+                                   True)
             sent = (flit, at)
             series.mark[t - start] += mark
         for chip in range(tables.chips):
             step.first[cores + chip] = sent[0]
             sent = _inject(t, chip, sent, tables, state, given, step, ticks, events, totals,
-                           timed)
-        if not timed:
-            continue
+                           True)
         step.first[cores + tables.chips] = sent[0]
         step.fan[sent[0]] = sent[1]
         events[E_AXON_IN] = sent[1]

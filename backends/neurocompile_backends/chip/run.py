@@ -141,9 +141,14 @@ class Chip:
                 base += parts[-1].size
             flat.append(np.zeros(base, np.int32))
         recorded = k.Recorded(self.t, *flat)
-        k.run_steps(self.t, stop, self.mode, self.loaded.tables._replace(sections=sections),
-                    self.state, self.given, recorded, self.mesh, self.step, self.ticks,
-                    self.barrier, self.result, self.network, self.scratch, series, self.totals)
+        tables = self.loaded.tables._replace(sections=sections)
+        if self.mode == k.FUNCTIONAL:
+            k.run_untimed(self.t, stop, tables, self.state, self.given, recorded, self.step,
+                          self.ticks, series, self.totals)
+        else:
+            k.run_steps(self.t, stop, self.mode, tables, self.state, self.given, recorded,
+                        self.mesh, self.step, self.ticks, self.barrier, self.result, self.network,
+                        self.scratch, series, self.totals)
         for column, values in zip((k.S_SREC, k.S_UREC, k.S_VREC), flat, strict=True):
             base = 0
             for _, to in self.records.get(column, []):
