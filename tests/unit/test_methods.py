@@ -137,7 +137,7 @@ def test_without_mtkahypar_the_rest_is_tried_and_said(monkeypatch: pytest.Monkey
 
 def test_a_network_with_too_many_synapses_for_mtkahypar_says_so(
         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "MOST_HYPEREDGE_PINS", 10)
+    monkeypatch.setattr(choose, "MOST_PARTED", 10_000)
     wanted = Constraints(methods=METHODS)
     mapping, notes = Portfolio(constraints=wanted).run_with_notes(small())
     assert "I528 network: Mt-KaHyPar was not tried" in str(notes[-1])
@@ -183,6 +183,14 @@ def test_weights_of_many_neurons_stay_within_the_library() -> None:
     weights = np.full(5000, 1_000_000)
     assert cuts._fitting(weights).sum() <= cuts.MOST_WEIGHT
     assert (cuts._fitting(weights[:5]) == weights[:5]).all()
+
+
+def test_rates_of_many_synapses_stay_within_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, nowhere = hypergraph(small(), {}, 0), np.full(400, -1)
+    edges, rates = cuts._hyperedges(graph, nowhere)
+    assert set(rates) == {10}
+    monkeypatch.setattr(cuts, "MOST_WEIGHT", 5 * sum(map(len, edges)))
+    assert set(cuts._hyperedges(graph, nowhere)[1]) == {5}
 
 
 def test_methods_are_stored_with_the_mapping() -> None:

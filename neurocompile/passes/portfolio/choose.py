@@ -29,8 +29,8 @@ MOST_SYNAPSES = 20_000_000
 """Above this nothing is unfolded: only sequential blocks and tiles are tried."""
 SPREADS = (2, 4)
 """Where operations have a weight, so many times fewer neurons a core are tried as well."""
-MOST_HYPEREDGE_PINS = 2_000_000
-"""Above this Mt-KaHyPar is not tried: see benchmarks/README.md."""
+MOST_PARTED = 50_000_000
+"""Synapses times parts above which Mt-KaHyPar is not tried: it takes minutes by then."""
 DEFAULT = ("blocks", "tiles", "growth", "metis")
 SEARCHES = {"growth": "overlap growth", "metis": "METIS", "mtkahypar": "Mt-KaHyPar"}
 """Methods that move single neurons, in the order they are tried."""
@@ -171,7 +171,7 @@ class Portfolio:
                 home, needed = search.grown(graph, pinned, most, self.seed)
                 start = search.first_parts(needed)
             else:
-                cut = self._cut(name, graph, pinned, pins, notes)
+                cut = self._cut(name, graph, pinned, pins * max(start, least), notes)
                 home = cut and search.by_parts(graph, pinned, cut, least, most, self.seed, start)
                 if home is not None:  # the next one starts where this ended
                     start = int(home.max()) + 1 - network.n_pinned
@@ -180,9 +180,10 @@ class Portfolio:
                 if not wanted.weights:
                     most = min(most, int(home.max()) + 1)
 
-    def _cut(self, name: str, graph: Graph, pinned: Homes, pins: int,
+    def _cut(self, name: str, graph: Graph, pinned: Homes, parted: int,
              notes: Diagnostics) -> Cut | None:
-        """The partitioner of this name, or None after a note that says why not."""
+        """The partitioner of this name, or None after a note that says why not. ``parted``:
+        synapses times the parts to start with."""
         from neurocompile.passes.portfolio import cuts
 
         if name == "metis":
@@ -190,9 +191,9 @@ class Portfolio:
                 return cuts.metis(graph, pinned, self.seed)
             package, extra = "pymetis", "mapping"
         else:
-            if pins > MOST_HYPEREDGE_PINS:
-                notes.add("I528", "network", "Mt-KaHyPar was not tried", got=f"{pins} synapses",
-                          limit=f"{MOST_HYPEREDGE_PINS}")
+            if parted > MOST_PARTED:
+                notes.add("I528", "network", "Mt-KaHyPar was not tried",
+                          got=f"{parted} synapses x parts", limit=f"{MOST_PARTED}")
                 return None
             if cuts.has_mtkahypar():
                 return cuts.mtkahypar(graph, pinned, self.seed)

@@ -22,6 +22,7 @@ IMBALANCE = 0.03
 """By how much a part of Mt-KaHyPar may be heavier than the mean; METIS has the same by default."""
 
 MOST_WEIGHT = 1 << 30
+"""The largest sum of weights for Mt-KaHyPar, which adds them in 32 bits."""
 
 
 def has_metis() -> bool:
@@ -96,13 +97,18 @@ def _hyperedges(graph: Graph, pinned: Homes) -> tuple[list[list[int]], list[int]
         if len(edge) > 1:
             edges.append(edge.tolist())
             rates.append(rate)
-    return edges, rates
+    part = _part(sum(rate * len(edge) for rate, edge in zip(rates, edges, strict=True)))
+    return edges, [max(int(rate * part), 1) for rate in rates]
 
 
 def _fitting(weights: Homes) -> Homes:
-    """Scaled so that their sum is less than what the library sums them in, 32 bits."""
-    part = min(1.0, MOST_WEIGHT / max(int(weights.sum()), 1))
-    return np.maximum((weights * part).astype(np.int64), 1)
+    """Scaled so that the library can add them."""
+    return np.maximum((weights * _part(int(weights.sum()))).astype(np.int64), 1)
+
+
+def _part(total: int) -> float:
+    """What to multiply weights of this sum with."""
+    return min(1.0, MOST_WEIGHT / max(total, 1))
 
 
 def _scaled_rates(graph: Graph) -> Homes:
