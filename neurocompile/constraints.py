@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from neurocompile.diagnostics import Diagnostics, fail
-from neurocompile.ir.constraints import Constraints, Fault, MeshTile
+from neurocompile.ir.constraints import METHODS, Constraints, Fault, MeshTile
 
 MAX_BYTES = 1 << 20
 WEIGHTS = ("cores", "messages", "operations", "hops")
@@ -72,8 +72,8 @@ class _Reader:
         self._known(document, ("partition", "place"), "")
         partition = self._table(document, "partition", "partition")
         place = self._table(document, "place", "place")
-        self._known(partition, ("neurons_per_core", "share_cores", "cores", "weights"),
-                    "partition")
+        self._known(partition, ("neurons_per_core", "share_cores", "cores", "weights",
+                                "methods"), "partition")
         self._known(place, ("forbidden", "cores", "populations"), "place")
         cores = self._cores(self._table(partition, "cores", "partition.cores"))
         constraints = Constraints(
@@ -83,7 +83,8 @@ class _Reader:
             weights=self._weights(partition),
             faults=self._faults(place),
             tiles=self._tiles(self._table(place, "cores", "place.cores"), cores),
-            chips=self._chips(self._table(place, "populations", "place.populations")))
+            chips=self._chips(self._table(place, "populations", "place.populations")),
+            methods=self._methods(partition))
         self._together(constraints)
         self.found.raise_if_errors()
         return constraints
@@ -169,6 +170,30 @@ class _Reader:
             self._add("E543", "partition.weights", "all weights are 0", limit="one above 0",
                       hint="leave the table out for fewest cores, then fewest messages")
         return weights
+
+    def _methods(self, partition: dict[str, Any]) -> tuple[str, ...]:
+        if "methods" not in partition:
+            return ()
+        key = "partition.methods"
+        entries = self._typed(partition["methods"], list, key, "a list of names")
+        if entries == []:
+            self._add("E548", key, "names no method", limit="at least one of " + ", ".join(METHODS),
+                      hint="leave the key out for the default")
+        names: list[str] = []
+        for i, entry in enumerate(entries or []):
+            name = self._typed(entry, str, f"{key}[{i}]", "the name of a method")
+            if name is None:
+                continue
+            if name not in METHODS:
+                close = difflib.get_close_matches(name, METHODS, 1)
+                self._add("E548", f"{key}[{i}]", "there is no such method", got=repr(name[:40]),
+                          limit="one of " + ", ".join(METHODS),
+                          hint=f"did you mean {close[0]}?" if close else "")
+            elif name in names:
+                self._add("E548", f"{key}[{i}]", "names a method again", got=repr(name),
+                          limit=f"{key}[{names.index(name)}]")
+            names.append(name)
+        return tuple(names)
 
     def _faults(self, place: dict[str, Any]) -> tuple[Fault, ...]:
         entries = self._typed(place.get("forbidden", []), list, "place.forbidden",

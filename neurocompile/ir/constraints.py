@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from neurocompile.ir.base import Node, register
 
+METHODS = ("blocks", "tiles", "growth", "metis", "mtkahypar")
+
 
 @register
 @dataclass(frozen=True)
@@ -47,6 +49,9 @@ class Constraints(Node):
         Pinned core -> its tile.
     chips
         Population -> the chip that all of its cores are on.
+    methods
+        Methods of partitioning to try and no others, of ``METHODS``. Empty: all but Mt-KaHyPar,
+        whose cost is seldom worth it.
     """
 
     neurons_per_core: int | None = None
@@ -56,6 +61,7 @@ class Constraints(Node):
     faults: tuple[Fault, ...] = ()
     tiles: dict[int, MeshTile] = field(default_factory=dict)
     chips: dict[str, int] = field(default_factory=dict)
+    methods: tuple[str, ...] = ()
 
     @property
     def pinned(self) -> tuple[int, ...]:

@@ -74,6 +74,12 @@ CODES: dict[str, tuple[str, str]] = {
     "E547": ("no room where a core has to be",
              "A constraint names a tile or a chip that the target does not have, or more cores "
              "for it than work there."),
+    "E548": ("no such method",
+             "[partition] methods lists methods of partitioning by their names, each once; "
+             "docs/mapping.md says which there are."),
+    "E549": ("no method gives a mapping",
+             "None of the methods that a mapping file lists gives a mapping within the limits. A "
+             "method that was not tried is in a note, where others give one."),
     "E550": ("program that cannot be read",
              "A table or memory of a program is not what the assembler writes: a number points "
              "outside what there is."),

@@ -50,6 +50,11 @@ place.forbidden = [{ chip = 0, x = 0, y = 0 }, { chip = 0, x = 0, y = 0, cores =
 place.cores = { 0 = { chip = 1, x = 0, y = 0 }, 7 = { chip = 0, x = 0, y = 0 } }
 place.populations = { a = { chip = 0 }, b = { chip = 1 }, c = { chip = 0 } }
 """,
+    "methods": """
+partition.methods = ["metis", "Metis", "mtkahypar", "hmetis", "metis", 3, "anything"]
+""",
+    "no_methods": "partition.methods = []\n",
+    "methods_that_are_no_list": 'partition.methods = "metis"\n',
     "control_characters": 'partition.cores = { "a\\u0007" = true }\n',
 }
 

@@ -21,7 +21,7 @@ from partition_factory import (
 
 from neurocompile.diagnostics import CompileError
 from neurocompile.ir.base import n_elements
-from neurocompile.ir.constraints import Constraints, Fault, MeshTile
+from neurocompile.ir.constraints import METHODS, Constraints, Fault, MeshTile
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.transforms import Conv, to_sparse
 from neurocompile.passes.footprint import Block, Footprint, index_bits, packed_bits
@@ -127,7 +127,8 @@ def constraints(draw: st.DrawFn) -> Constraints:
     weights = draw(st.sampled_from([{}, {}, {"hops": 1.0}, {"cores": 9.0, "operations": 1.0}]))
     return Constraints(
         draw(st.sampled_from([None, None, 20])), draw(some), cores, weights,
-        tuple(Fault(tile, draw(st.sampled_from([None, 1, 3]))) for tile in faults), where, chips)
+        tuple(Fault(tile, draw(st.sampled_from([None, 1, 3]))) for tile in faults), where, chips,
+        draw(st.sampled_from([(), (), ("blocks", "metis"), ("mtkahypar",), METHODS])))
 
 
 @given(networks(), constraints())
@@ -137,7 +138,7 @@ def test_constraints_are_kept_or_refused_with_a_reason(
         mapping = Place().run(Portfolio(constraints=wanted).run(quantized))
     except CompileError as error:
         reasons = {d.code for d in error.diagnostics}
-        assert reasons <= {"E520", "E521", "E522", "E523", "E525", "E546", "E547"}
+        assert reasons <= {"E520", "E521", "E522", "E523", "E525", "E546", "E547", "E549"}
         return
     assert check_mapping(mapping) == []
     assert mapping.constraints == wanted

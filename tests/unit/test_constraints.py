@@ -31,7 +31,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import ChipLayout, TargetSpec
 from neurocompile.passes.partition import Partition
 from neurocompile.passes.place import Place
-from neurocompile.passes.portfolio import Portfolio, choose, search
+from neurocompile.passes.portfolio import Portfolio, choose, cuts
 from neurocompile.verification.hop_bound import hop_bound
 from neurocompile.verification.mapping import check_mapping
 from neurocompile.verification.mesh import total_hops
@@ -42,6 +42,7 @@ EXAMPLE = """
 [partition]
 neurons_per_core = 256
 share_cores = false
+methods = ["blocks", "growth", "mtkahypar"]
 
 [partition.cores]
 hidden = [0, 1]
@@ -96,7 +97,7 @@ def test_a_file_states_what_the_constraints_hold() -> None:
     assert parse_constraints(EXAMPLE, "m.toml") == Constraints(
         256, False, {"hidden": (0, 1), "out": (1,)}, {"cores": 100.0, "hops": 0.5},
         (Fault(MeshTile(0, 3, 1)), Fault(MeshTile(0, 0, 0), 2)), {0: MeshTile(0, 0, 0)},
-        {"hidden": 0})
+        {"hidden": 0}, ("blocks", "growth", "mtkahypar"))
     assert parse_constraints("", "m.toml") == Constraints()
 
 
@@ -106,7 +107,7 @@ def test_the_example_of_the_page_is_read() -> None:
     assert shown == Constraints(
         256, False, {"hidden": (0, 1), "output": (1,)}, {"cores": 100.0, "hops": 0.5},
         (Fault(MeshTile(0, 3, 1)), Fault(MeshTile(0, 0, 0), 2)), {0: MeshTile(0, 0, 0)},
-        {"readout": 1})
+        {"readout": 1}, ("blocks", "tiles", "growth", "metis"))
 
 
 def test_constraints_are_stored_with_the_mapping() -> None:
@@ -151,7 +152,7 @@ def test_every_method_keeps_the_pins(sparse_inside: bool, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(choose, "check_mapping", seen)
     best = Portfolio(constraints=wanted).run(quantized)
-    expected = 3 if sparse_inside and search.has_metis() else 2 if sparse_inside else 1
+    expected = 3 if sparse_inside and cuts.has_metis() else 2 if sparse_inside else 1
     assert len(candidates) == expected  # beside sequential blocks
     for mapping in (*candidates, best):
         assert check_mapping(mapping) == []

@@ -26,7 +26,7 @@ from neurocompile.ir.transforms import Sparse
 from neurocompile.passes.cores import ChipNetwork
 from neurocompile.passes.least import most_together, targets_of
 from neurocompile.passes.partition import Partition, core_lower_bound
-from neurocompile.passes.portfolio import Portfolio, choose, search
+from neurocompile.passes.portfolio import Portfolio, choose, cuts, search
 from neurocompile.passes.portfolio.choose import tiled_mapping
 from neurocompile.passes.portfolio.hypergraph import hypergraph
 from neurocompile.passes.portfolio.tiles import tiled
@@ -68,17 +68,18 @@ def test_planted_clusters_are_found() -> None:
     assert Partition().run(quantized).n_cores > 12
 
 
-@pytest.mark.parametrize("method", ["grown", "by_metis"])
+@pytest.mark.parametrize("method", ["growth", "metis", "mtkahypar"])
 def test_each_search_gives_a_legal_mapping(method: str) -> None:
     quantized = clusters(target_with(neurons=60, input_axons=200, output_axons=200,
                                      synapse_memory_bits=20_000), 5, 80, 2)
     graph = hypergraph(quantized, {}, 60)
     nowhere = np.full(len(graph.population), -1)
-    if method == "grown":
+    if method == "growth":
         home, _ = search.grown(graph, nowhere, 60, 0)
     else:
-        pytest.importorskip("pymetis")
-        home = search.by_metis(graph, nowhere, core_lower_bound(quantized), 60, 0)
+        pytest.importorskip({"metis": "pymetis"}.get(method, method))
+        cut = getattr(cuts, method)(graph, nowhere, 0)
+        home = search.by_parts(graph, nowhere, cut, core_lower_bound(quantized), 60, 0)
     assert home is not None
     assert check_mapping(search.mapping_of(quantized, graph, home)) == []
 
@@ -121,7 +122,7 @@ def test_a_network_too_large_to_unfold_says_so(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_without_pymetis_the_rest_is_tried_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "has_metis", lambda: False)
+    monkeypatch.setattr(cuts, "has_metis", lambda: False)
     mapping, notes = Portfolio().run_with_notes(clusters(target_with(neurons=60), 2, 80, 3))
     assert "pymetis is not installed" in str(notes[0])
     assert check_mapping(mapping) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from neurocompile.diagnostics import CompileError, Diagnostic, Diagnostics
 from neurocompile.ir.base import FloatArray
@@ -20,10 +21,19 @@ from neurocompile.verification.mesh import working_cores
 from neurocompile.verification.routes import hops_of
 from neurocompile.verification.traffic import traffic
 
+if TYPE_CHECKING:
+    from neurocompile.passes.portfolio.cuts import Cut, Homes
+    from neurocompile.passes.portfolio.hypergraph import Graph
+
 MOST_SYNAPSES = 20_000_000
 """Above this nothing is unfolded: only sequential blocks and tiles are tried."""
 SPREADS = (2, 4)
 """Where operations have a weight, so many times fewer neurons a core are tried as well."""
+MOST_PARTED = 50_000_000
+"""Synapses times parts above which Mt-KaHyPar is not tried: it takes minutes by then."""
+DEFAULT = ("blocks", "tiles", "growth", "metis")
+SEARCHES = {"growth": "overlap growth", "metis": "METIS", "mtkahypar": "Mt-KaHyPar"}
+"""Methods that move single neurons, in the order they are tried."""
 MOST_COUNTS = 500_000_000
 """Largest table of axons by cores (2 bytes each) that the search may take."""
 
@@ -34,8 +44,9 @@ class Portfolio:
     or the least weighted sum where the user's constraints have weights.
 
     Candidates are sequential blocks, tiles of structured layers and, for networks with sparse
-    projections, overlap growth and METIS; each mapping is accepted by the independent checker or
-    is no candidate. The same seed gives the same mapping.
+    projections, overlap growth and METIS; or those of ``constraints.methods``, for networks of any
+    kind. Each mapping is accepted by the independent checker or is no candidate. The same seed
+    gives the same mapping.
 
     neurons_per_core
         At most so many neurons a core, below the target's own limit; replaces that of
@@ -54,7 +65,8 @@ class Portfolio:
     constraints: Constraints = field(default_factory=Constraints)
 
     def run(self, quantized: QuantizedNetwork) -> Mapping:
-        """A mapping within every limit of the target; raises as :meth:`Partition.run` does."""
+        """A mapping within every limit of the target; raises as :meth:`Partition.run` does, and
+        E549 where none of ``constraints.methods`` gives one."""
         return self.run_with_notes(quantized)[0]
 
     def run_with_notes(self, quantized: QuantizedNetwork) -> tuple[Mapping, tuple[Diagnostic, ...]]:
@@ -79,17 +91,17 @@ class Portfolio:
               notes: Diagnostics) -> Mapping:
         refused: CompileError | None = None
         best: Mapping | None = None
-        try:
-            best = Partition(constraints=wanted).run(quantized)
-        except CompileError as error:
-            refused = error
+        if "blocks" in (wanted.methods or DEFAULT):
+            try:
+                best = Partition(constraints=wanted).run(quantized)
+            except CompileError as error:
+                refused = error
         for mapping in self._others(quantized, wanted, best, notes):
             candidate = replace(mapping, constraints=wanted)
             if not check_mapping(candidate):
                 best = candidate if best is None else min(best, candidate, key=self._cost)
         if best is None:
-            assert refused is not None
-            raise refused
+            raise refused or _none_of(wanted.methods, notes)
         return best
 
     def _cost(self, mapping: Mapping) -> tuple[float, ...]:
@@ -114,55 +126,90 @@ class Portfolio:
         most = working_cores(quantized.target.chip, wanted)
         if first is not None and not wanted.weights:
             most = min(most, first.n_cores)
+        methods = wanted.methods or DEFAULT
         kinds = {type(p.transform) for p in quantized.projections}
-        if kinds != {Sparse}:
+        if "tiles" in methods and kinds != {Sparse}:
             cores = tiled(ChipNetwork(quantized, wanted), most)
             if cores is not None:
                 yield tiled_mapping(quantized, cores)
-        if Sparse in kinds and most > 1:
-            yield from self._searched(quantized, wanted, most, notes)
+        searched = [name for name in SEARCHES if name in methods]
+        if searched and most > 1 and (wanted.methods or Sparse in kinds):
+            yield from self._searched(quantized, wanted, most, searched, notes)
 
     def _searched(self, quantized: QuantizedNetwork, wanted: Constraints, most: int,
-                  notes: Diagnostics) -> Iterator[Mapping]:
+                  methods: list[str], notes: Diagnostics) -> Iterator[Mapping]:
         # Numba and scipy are loaded for networks that need them only.
         from neurocompile.passes.portfolio import search
         from neurocompile.passes.portfolio.hypergraph import hypergraph, n_pins
 
         network = ChipNetwork(quantized, wanted)
-        pins = n_pins(quantized)
+        pins, apart = n_pins(quantized), _kept_apart(network)
+        not_tried = " and ".join(SEARCHES[name] for name in methods) + (
+            " were not tried" if len(methods) > 1 else " was not tried")
         if pins > MOST_SYNAPSES:
-            notes.add("I528", "network", "overlap growth and METIS were not tried",
-                      got=f"{pins} synapses", limit=f"{MOST_SYNAPSES}")
+            notes.add("I528", "network", not_tried, got=f"{pins} synapses",
+                      limit=f"{MOST_SYNAPSES}")
             return
-        apart = _kept_apart(network)
         if apart:
-            notes.add("I528", "network", "overlap growth and METIS were not tried", got=apart,
-                      hint="they put neurons of any populations together")
+            notes.add("I528", "network", not_tried, got=apart,
+                      hint="neurons of any populations would be together")
             return
         graph = hypergraph(quantized, self.rates, network.neurons_limit)
         room = MOST_COUNTS // max(1, len(graph.net_kind))
         least = core_lower_bound(quantized)
         if room < least:
-            notes.add("I528", "network", "overlap growth and METIS were not tried",
-                      got=f"{len(graph.net_kind)} axons", limit=f"{MOST_COUNTS} axons x cores")
+            notes.add("I528", "network", not_tried, got=f"{len(graph.net_kind)} axons",
+                      limit=f"{MOST_COUNTS} axons x cores")
             return
         most = min(most, room)
         pinned = search.pinned_homes(graph, quantized, network)
         if not (pinned < 0).any():
             return  # nothing is left to choose
-        home, needed = search.grown(graph, pinned, most, self.seed)
-        if home is not None:
-            yield search.mapping_of(quantized, graph, home, network.n_pinned)
-            if not wanted.weights:
-                most = min(most, int(home.max()) + 1)
-        if not search.has_metis():
-            notes.add("I528", "network", "METIS was not tried", got="pymetis is not installed",
-                      hint="pip install 'neurocompile[mapping]'")
-            return
-        home = search.by_metis(graph, pinned, least, most, self.seed,
-                               needed)
-        if home is not None:
-            yield search.mapping_of(quantized, graph, home, network.n_pinned)
+        start = 0
+        for name in methods:
+            if name == "growth":
+                home, needed = search.grown(graph, pinned, most, self.seed)
+                start = search.first_parts(needed)
+            else:
+                cut = self._cut(name, graph, pinned, pins * max(start, least), notes)
+                home = cut and search.by_parts(graph, pinned, cut, least, most, self.seed, start)
+                if home is not None:  # the next one starts where this ended
+                    start = int(home.max()) + 1 - network.n_pinned
+            if home is not None:
+                yield search.mapping_of(quantized, graph, home, network.n_pinned)
+                if not wanted.weights:
+                    most = min(most, int(home.max()) + 1)
+
+    def _cut(self, name: str, graph: Graph, pinned: Homes, parted: int,
+             notes: Diagnostics) -> Cut | None:
+        """The partitioner of this name, or None after a note that says why not. ``parted``:
+        synapses times the parts to start with."""
+        from neurocompile.passes.portfolio import cuts
+
+        if name == "metis":
+            if cuts.has_metis():
+                return cuts.metis(graph, pinned, self.seed)
+            package, extra = "pymetis", "mapping"
+        else:
+            if parted > MOST_PARTED:
+                notes.add("I528", "network", "Mt-KaHyPar was not tried",
+                          got=f"{parted} synapses x parts", limit=f"{MOST_PARTED}")
+                return None
+            if cuts.has_mtkahypar():
+                return cuts.mtkahypar(graph, pinned, self.seed)
+            package, extra = "mtkahypar", "mtkahypar"
+        notes.add("I528", "network", f"{SEARCHES[name]} was not tried",
+                  got=f"{package} is not installed", hint=f"pip install 'neurocompile[{extra}]'")
+        return None
+
+
+def _none_of(methods: tuple[str, ...], notes: Diagnostics) -> CompileError:
+    """E549, and what was not tried."""
+    found = Diagnostics()
+    found.add("E549", "partition.methods", "none of the methods gives a mapping within the limits",
+              got=", ".join(methods), hint="name blocks as well, or leave the key out")
+    found.extend(notes)
+    return CompileError(found)
 
 
 def _kept_apart(network: ChipNetwork) -> str:

@@ -1,17 +1,16 @@
-"""Candidates for unstructured networks: overlap growth, and METIS where it is installed."""
+"""Candidates for unstructured networks: overlap growth, and the parts of a partitioner."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from neurocompile.ir.mapping import CoreUse, Mapping, Slice
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.passes.cores import ChipNetwork
+from neurocompile.passes.portfolio.cuts import Cut
 from neurocompile.passes.portfolio.grow import grow
 from neurocompile.passes.portfolio.hypergraph import Graph, offsets_of
 from neurocompile.passes.portfolio.refine import dissolve, improve, repair
@@ -23,9 +22,11 @@ GROWTH_ROUNDS = 5
 """Rounds of growth; each leaves room for the output axons that the one before needed."""
 SETTLED = 0.01
 """Part by which the output axons of a growth may differ from what was left free for them."""
-METIS_ROUNDS = 10
+CUTS = 10
+"""Numbers of parts that are tried with a partitioner."""
 LIKELY = 0.9
-"""METIS starts with this part of the cores that growth needs: it is seldom so much better."""
+"""Partitioners start with this part of the cores that growth needs: they are seldom so much
+better."""
 REPAIRABLE = 1.1
 """Parts that need so many times more cores are not repaired."""
 PASSES = 4
@@ -35,11 +36,6 @@ TIGHT = 0.985
 REPAIRS = 30
 FAILURES = 6
 """Cores that could not be emptied before dissolving ends."""
-
-
-def has_metis() -> bool:
-    """Is pymetis installed?"""
-    return find_spec("pymetis") is not None
 
 
 def pinned_homes(graph: Graph, quantized: QuantizedNetwork, network: ChipNetwork) -> Homes:
@@ -80,25 +76,34 @@ def grown(graph: Graph, pinned: Homes, most_cores: int, seed: int) -> tuple[Home
     return best[2] if best else None, needed
 
 
-def by_metis(graph: Graph, pinned: Homes, least_cores: int, most_cores: int, seed: int,
-             likely: float = np.inf) -> Homes | None:
-    """By METIS with as many parts as the fullest resource needs, or None as :func:`grown`.
+def first_parts(needed: float) -> int:
+    """How many parts to start with where growth needs so many cores, or found nothing (inf)."""
+    return int(LIKELY * needed) if np.isfinite(needed) else 0
+
+
+def by_parts(graph: Graph, pinned: Homes, cut: Cut, least_cores: int, most_cores: int, seed: int,
+             start: int = 0) -> Homes | None:
+    """By a partitioner, with as many parts as the fullest resource needs, or None as :func:`grown`.
 
     More parts need more, because neurons send to more of them. So the number is sought where it is
-    what it needs, from a little below ``likely`` cores on; and where it needs more cores than there
-    are (or than growth took), so does every larger number.
+    what it needs, from ``start`` on; and where it needs more cores than there are (or than another
+    method took), so does every larger number.
+
+    cut: of :mod:`neurocompile.passes.portfolio.cuts`, made for the same ``pinned``.
     """
     rng = np.random.default_rng(seed)
-    adjacency, n_sources = _adjacency(graph)
     first = int(pinned.max(initial=-1)) + 1
     least, most = max(least_cores - first, 1), most_cores - first
-    k = max(least, int(LIKELY * likely)) if np.isfinite(likely) else least
+    k = max(least, start)
     tried: set[int] = set()
     best = None
     outgoing = np.diff(graph.out_indptr).astype(float)
-    while k <= most and k not in tried and len(tried) < METIS_ROUNDS:
+    while k <= most and k not in tried and len(tried) < CUTS:
         tried.add(k)
-        state, outgoing = _parted(graph, pinned, k, most, (adjacency, n_sources, seed), outgoing)
+        home = np.where(pinned < 0, first + cut(k, _vertex_weights(graph, outgoing)), pinned)
+        state = empty_state(graph, first + min(most, k + k // 4 + 4) + 1)
+        load(graph, state, home)
+        outgoing = all_sent(graph, state).astype(float)
         needed = _needed(graph, state, first)
         if needed > most:
             break
@@ -117,28 +122,6 @@ def by_metis(graph: Graph, pinned: Homes, least_cores: int, most_cores: int, see
         if best is not None and first + k >= best[0]:
             break
     return best[2] if best else None
-
-
-def _parted(graph: Graph, pinned: Homes, k: int, most: int, given: tuple[Any, int, int],
-            outgoing: npt.NDArray[np.float64]) -> tuple[State, npt.NDArray[np.float64]]:
-    """k parts of what is not pinned as cores, and the output axons of each vertex.
-
-    given: adjacency, its vertices that are sources, seed.  outgoing: output axons that vertices had
-    before, which weigh them."""
-    import pymetis
-
-    adjacency, n_sources, seed = given
-    free, first = pinned < 0, int(pinned.max(initial=-1)) + 1
-    weights = np.concatenate([np.where(free, _vertex_weights(graph, outgoing), 0),
-                              np.zeros(n_sources, np.int64)])
-    parts = pymetis.part_graph(
-        k, pymetis.CSRAdjacency(adjacency.indptr, adjacency.indices), vweights=weights,
-        eweights=adjacency.data, options=pymetis.Options(seed=seed),
-        recursive=k <= 8).vertex_part
-    home = np.where(free, first + np.asarray(parts[:len(free)], np.int64), pinned)
-    state = empty_state(graph, first + min(most, k + k // 4 + 4) + 1)
-    load(graph, state, home)
-    return state, all_sent(graph, state).astype(float)
 
 
 def finished(graph: Graph, state: State, n_used: int, rng: np.random.Generator,
@@ -221,28 +204,6 @@ def _vertex_weights(graph: Graph, outgoing: npt.NDArray[np.float64]) -> Homes:
     weights: Homes = np.maximum(np.round(1000 * share / max(share.mean(), 1e-12)), 1).astype(
         np.int64)
     return weights
-
-
-def _adjacency(graph: Graph) -> tuple[Any, int]:
-    """Who sends to whom, both ways, with rates; sources of the host are vertices after the rest."""
-    n, m = len(graph.population), len(graph.net_home)
-    sizes = np.diff(graph.net_indptr)
-    real = graph.net_axons > 0  # kernels are no connections
-    source = graph.net_home.copy()
-    hosts = np.flatnonzero((source < 0) & real)
-    source[hosts] = n + np.arange(len(hosts))
-    keep = np.repeat(real, sizes)
-    rows = np.repeat(source, sizes)[keep]
-    columns = graph.pins[keep]
-    scale = max(float(graph.net_rate.mean()) if m else 1.0, 1e-12)
-    rate = np.clip(np.round(10 * graph.net_rate / scale), 1, 1000)
-    size = n + len(hosts)
-    directed = sp.csr_matrix((np.repeat(rate, sizes)[keep], (rows, columns)), (size, size))
-    both = directed + directed.T
-    both.setdiag(0)
-    both.eliminate_zeros()
-    both.data = both.data.astype(np.int64)
-    return both.tocsr(), len(hosts)
 
 
 def _scaled(graph: Graph, part: float) -> Graph:
