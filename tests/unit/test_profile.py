@@ -143,6 +143,14 @@ def test_samples_share_the_mesh_of_their_program() -> None:
         np.testing.assert_array_equal(table, old)
 
 
+@pytest.mark.parametrize("place", ["chip", "x", "y"])
+@pytest.mark.parametrize("at", [-1, 1 << 20])
+def test_a_core_outside_the_mesh_is_refused(place: str, at: int) -> None:
+    program = Assemble().run(tiny_mapping(load_target("loihi1")))
+    with pytest.raises(ValueError, match="a place outside the mesh"):
+        load(replace(program, **{place: np.full(3, at)}))
+
+
 def test_spikes_that_are_counted_are_those_of_the_simulator() -> None:
     known = facts(*PROFILE)
     run_ = api.simulate(api.load_build("build"), digits(SAMPLES).x, probes=("1:s", "3:s"))

@@ -105,6 +105,10 @@ class _Loader:
             core_sections.append(core_sections[-1] + len(sections[-1]))
             axon_base.append(axon_base[-1] + len(axons[-1]))
         bases, p = np.array(axon_base, np.int64), self.program
+        layout = self.target.chip
+        if any(np.any((at < 0) | (at >= limit)) for at, limit in (
+                (p.chip, layout.chips), (p.x, layout.mesh_width), (p.y, layout.mesh_height))):
+            raise ValueError("a core has a place outside the mesh")
         mesh = build_mesh(self.target, Placement(p.chip, p.x, p.y))
         host_first, host_axon, host_group, host_base, parallel = self._host(bases)
         m = self.target.machine
