@@ -84,6 +84,10 @@ def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:
         return
     synapses = core.entries(f)
     own, of = core.shared(f)
+    others: dict[int, str] = {}
+    for axon, first in zip(core.axons(f).tolist(), of.tolist(), strict=True):
+        if axon != first:
+            others[first] = others.get(first, "") + f", {axon}"
     begin = 0
     for axon, count in zip(own.tolist(), core.inputs["synapses"][own].tolist(), strict=True):
         part = slice(begin, begin + count)
@@ -91,7 +95,7 @@ def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:
             f"{n}:{w:+d}{f'@{d}' if d else ''}" for n, w, d in zip(
                 synapses.neuron[part].tolist(), synapses.weight[part].tolist(),
                 synapses.delay[part].tolist(), strict=True))
-        also = "".join(f", {a}" for a in core.axons(f)[of == axon].tolist() if a != axon)
+        also = others.get(axon, "")
         yield f"    axon {axon}{also} at word {core.inputs['address'][axon]}: {each}"
         begin += count
 

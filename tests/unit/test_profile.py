@@ -34,7 +34,9 @@ from neurocompile.targets import load_target
 from neurocompile_backends.chip import profile as profiles
 from neurocompile_backends.chip.checkpoint import Checkpoint, identity, read_checkpoint
 from neurocompile_backends.chip.files import read_program, to_files
+from neurocompile_backends.chip.load import load
 from neurocompile_backends.chip.profile import arrays, profile, summary
+from neurocompile_backends.chip.run import Chip
 from neurocompile_backends.chip.trace import Trace
 
 STEPS, LATENCY, SAMPLES = 20, 1, 3
@@ -125,6 +127,28 @@ def test_facts_and_arrays_of_a_profile_agree(timing: str) -> None:
     assert p["total:spikes"].sum() == known["events"]["neuron_spike"]
     assert known["events"]["neuron_access"] == SAMPLES * TOTAL * (64 + 10)
     assert (p["step:ticks"] >= known["ticks"]["barrier"]).all()
+
+
+def test_samples_share_the_mesh_of_their_program() -> None:
+    """It is as large as all chips up to the last in use: seconds for the last of loihi2."""
+    mapping = tiny_mapping(load_target("loihi2"))
+    loaded = load(Assemble().run(mapping))
+    encoded = given(mapping.quantized, 2, 5)
+    first, second = (Chip(loaded, encoded, sample, "cycle") for sample in range(2))
+    assert first.mesh is second.mesh is loaded.mesh
+    before = [np.array(table) for table in loaded.mesh]
+    for chip in (first, second):
+        chip.advance(5)
+    for table, old in zip(loaded.mesh, before, strict=True):
+        np.testing.assert_array_equal(table, old)
+
+
+@pytest.mark.parametrize("place", ["chip", "x", "y"])
+@pytest.mark.parametrize("at", [-1, 1 << 20])
+def test_a_core_outside_the_mesh_is_refused(place: str, at: int) -> None:
+    program = Assemble().run(tiny_mapping(load_target("loihi1")))
+    with pytest.raises(ValueError, match="a place outside the mesh"):
+        load(replace(program, **{place: np.full(3, at)}))
 
 
 def test_spikes_that_are_counted_are_those_of_the_simulator() -> None:

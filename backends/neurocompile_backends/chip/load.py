@@ -17,7 +17,7 @@ from neurocompile.ir.mapping import Placement
 from neurocompile.ir.program import COMPARES, KINDS, RESETS, Program
 from neurocompile.ir.target import EVENTS
 from neurocompile_backends.chip import kernel as k
-from neurocompile_backends.chip.timing.layout import build_mesh, destination_rank, ticks_of
+from neurocompile_backends.chip.timing.layout import Mesh, build_mesh, destination_rank, ticks_of
 
 Ints = npt.NDArray[Any]
 
@@ -25,9 +25,10 @@ Ints = npt.NDArray[Any]
 @dataclass(frozen=True, eq=False)
 class Loaded:
     """A program ready to run. Elements of input p start at ``host_base[p]`` in the host's tables;
-    ``host_parallel[p]`` as ``HostTable.parallel``."""
+    ``host_parallel[p]`` as ``HostTable.parallel``. All samples share the ``mesh``."""
 
     program: Program
+    mesh: Mesh
     tables: k.Tables
     host_base: dict[str, int]
     host_parallel: dict[str, int]
@@ -103,7 +104,12 @@ class _Loader:
             base += core.n_neurons
             core_sections.append(core_sections[-1] + len(sections[-1]))
             axon_base.append(axon_base[-1] + len(axons[-1]))
-        bases = np.array(axon_base, np.int64)
+        bases, p = np.array(axon_base, np.int64), self.program
+        layout = self.target.chip
+        if any(np.any((at < 0) | (at >= limit)) for at, limit in (
+                (p.chip, layout.chips), (p.x, layout.mesh_width), (p.y, layout.mesh_height))):
+            raise ValueError("a core has a place outside the mesh")
+        mesh = build_mesh(self.target, Placement(p.chip, p.x, p.y))
         host_first, host_axon, host_group, host_base, parallel = self._host(bases)
         m = self.target.machine
         column = {name: np.concatenate([part[name] for part in neurons]) for name in _NEURONS}
@@ -120,13 +126,13 @@ class _Loader:
             column["threshold"].astype(np.int32),
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32),
-            out_first, *self._flits(_owners(out_first), out_axon, core_of, places),
-            host_first, *self._flits(host_group, host_axon, core_of, places), memory, late,
+            out_first, *self._flits(_owners(out_first), out_axon, core_of, places, mesh),
+            host_first, *self._flits(host_group, host_axon, core_of, places, mesh), memory, late,
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
             self.latest + 2, shift)
-        return Loaded(self.program, tables, host_base, parallel)
+        return Loaded(self.program, mesh, tables, host_base, parallel)
 
     # Neurons.
 
@@ -302,7 +308,8 @@ class _Loader:
 
     # Flits and inputs.
 
-    def _flits(self, group: Ints, axon: Ints, core: Ints, places: Ints) -> tuple[Ints, Ints]:
+    def _flits(self, group: Ints, axon: Ints, core: Ints, places: Ints,
+               mesh: Mesh) -> tuple[Ints, Ints]:
         """Places of axons in the order they are sent in, and which begin a flit: each of them, or
         as few as no core is named in twice (multicast). ``group``: what may share a flit,
         ascending."""
@@ -314,8 +321,7 @@ class _Loader:
         new = _changes(group[order]) | _changes(to[order])
         again = np.zeros(n, np.int64)  # how often the core was named before
         again[order] = np.arange(n) - np.maximum.accumulate(np.where(new, np.arange(n), 0))
-        rank = destination_rank(build_mesh(self.target, Placement(
-            self.program.chip, self.program.x, self.program.y)))
+        rank = destination_rank(mesh)
         order = np.lexsort((rank[to], again, group))
         starts = _changes(group[order]) | _changes(again[order])
         return places[axon[order]].astype(np.int32), starts.astype(np.int8)

@@ -28,7 +28,6 @@ from neurocompile_backends.chip.timing.layout import (
     REASONS,
     Mesh,
     barrier_ticks,
-    build_mesh,
     tiles_in_use,
 )
 from neurocompile_backends.simulator.run import available_cpus, fingerprints
@@ -116,8 +115,7 @@ def profile(program: Program, network: QuantizedNetwork, encoded: EncodedInput, 
         parts = run.one_by_one(checkpoint, resume)
     else:
         parts = run.side_by_side(workers or available_cpus())
-    placement = Placement(program.chip, program.x, program.y)
-    return combine(program, timing, build_mesh(program.target, placement), parts)
+    return combine(program, timing, loaded.mesh, parts)
 
 
 def combine(program: Program, timing: str, mesh: Mesh, parts: list[Part]) -> Profile:

@@ -22,7 +22,6 @@ from neurocompile_backends.chip.timing.layout import (
     Result,
     Step,
     barrier_ticks,
-    build_mesh,
     new_result,
     ticks_of,
     tiles_in_use,
@@ -81,7 +80,6 @@ class Chip:
     sections: Ints = field(init=False)
     state: k.State = field(init=False)
     totals: k.Totals = field(init=False)
-    mesh: Mesh = field(init=False)
     result: Result = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +99,6 @@ class Chip:
                              tables.initial.copy(), np.zeros(n, np.int32), np.zeros(n, np.int8),
                              bias)
         self.given = _given(loaded, self.encoded, self.sample)
-        self.mesh = build_mesh(program.target, placement)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
         self.barrier = barrier_ticks(program.target.timing, tiles_in_use(placement))
         flits = loaded.most_flits if timed else 0
@@ -115,6 +112,10 @@ class Chip:
                          np.zeros(flits + 1, np.int32), np.zeros(flits, np.int32),
                          np.zeros(flits, np.int64), np.zeros(senders, np.int64))
         self.totals = new_totals(self.mesh)
+
+    @property
+    def mesh(self) -> Mesh:
+        return self.loaded.mesh
 
     def _sections_of(self, population: str) -> Ints:
         number = self.loaded.program.symbols.populations.index(population)
