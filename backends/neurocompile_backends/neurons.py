@@ -99,7 +99,7 @@ def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any,
             current = min(max(current, -u_half), u_half)
         membrane = np.int64(decay(v[i], keep_v[i])) + current + np.int64(bias[i])
         membrane = min(max(membrane, -v_limit), v_limit)
-        if reset == 3:
+        if reset == 3 and not analog:
             membrane = membrane - np.int64(sent[i]) * threshold[i]
             membrane = min(max(membrane, -v_limit), v_limit)
         spikes = np.int64(0)
