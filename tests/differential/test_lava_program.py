@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -294,13 +295,28 @@ def short() -> Iterator[Path]:
         yield Path(name)
 
 
+@contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """Processes started meanwhile end at SIGINT, whatever this one does."""
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def running(digits: Path, tmp_path: Path, short: Path) -> Iterator[subprocess.Popen[str]]:
-    """The program in the middle of a run, its temporary files in ``short``."""
-    with subprocess.Popen(
+    """The program in the middle of a run, its temporary files in ``short``.
+
+    What a shell runs in the background inherits an ignored SIGINT, which the program would keep.
+    """
+    with heeding_interrupts():
+        program = subprocess.Popen(
             [interpreter(), digits, "--input", digits.parent / "x.npz", "--output",
              tmp_path / "run.npz", "--progress"], stderr=subprocess.PIPE, text=True,
-            env={**os.environ, "TMPDIR": str(short)}, start_new_session=True) as process:
+            env={**os.environ, "TMPDIR": str(short)}, start_new_session=True)
+    with program as process:
         assert process.stderr is not None
         try:
             while process.stderr.readline() != "sample 3\n":
