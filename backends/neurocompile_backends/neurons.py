@@ -13,7 +13,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
+
+from neurocompile.ir.target import Machine
+
+
+def machine_row(m: Machine) -> npt.NDArray[np.int64]:
+    """What the functions below take as ``machine``."""
+    fold = m.overflow == "fold_saturate"
+    half = 1 << (m.u_fold_bits - 1) if fold else m.u_limit
+    return np.array([fold, half, m.v_limit, m.input_shift], np.int64)
 
 
 @njit(cache=True)
@@ -118,6 +128,13 @@ def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any,
         u[i] = np.int32(current)
         v[i] = np.int32(membrane)
         sent[i] = np.int32(spikes)
+
+
+@njit(cache=True)
+def record(to: Any, values: Any, element: Any) -> None:
+    """Write the values of neurons where their elements are."""
+    for i in range(len(values)):
+        to[element[i]] = values[i]
 
 
 @njit(cache=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from neurocompile.ir.base import Array, IntArray, Node, register
+from neurocompile.ir.mapping import Placement
 from neurocompile.ir.target import TargetSpec
 
 ENCODINGS = ("dense", "sparse", "conv")
@@ -164,6 +165,11 @@ class Program(Node):
 
     def layout(self, table: str) -> Layout:
         return next(layout for layout in self.layouts if layout.table == table)
+
+    @property
+    def placement(self) -> Placement:
+        """Where each core is."""
+        return Placement(self.chip, self.x, self.y)
 
     @property
     def n_bytes(self) -> int:

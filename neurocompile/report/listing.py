@@ -8,13 +8,14 @@ import numpy as np
 
 from neurocompile.images import CoreContents, read_core, read_host
 from neurocompile.ir.program import COMPARES, KINDS, RESETS, SIGNS, Program
+from neurocompile.report.tables import printable
 
 
 def listing(program: Program, cores: Iterable[int] | None = None) -> Iterator[str]:
     """Lines about the program, then about each core (an index; all if not stated). Raises
     ``ValueError`` for images that no assembler wrote."""
     bits = 8 * sum(core.synapses.size for core in program.cores)
-    yield (f"program for {_printable(program.target.name)}: {_several(len(program.cores), 'core')}"
+    yield (f"program for {printable(program.target.name)}: {_several(len(program.cores), 'core')}"
            f", {bits} bits of synapses, {program.n_bytes} bytes in all")
     for layout in program.layouts:
         fields = ", ".join(f"{f.name} {f.bits}{'s' if f.signed else ''}" for f in layout.fields)
@@ -32,7 +33,7 @@ def _host(program: Program) -> Iterator[str]:
     for table in program.host:
         records = read_host(program, table)
         parallel = f", up to {table.parallel} spikes a step" if table.parallel > 1 else ""
-        yield f"host: {_printable(table.population)}{parallel}"
+        yield f"host: {printable(table.population)}{parallel}"
         for element, (first, stop) in enumerate(zip(table.first[:-1].tolist(),
                                                     table.first[1:].tolist(), strict=True)):
             if first < stop:
@@ -50,7 +51,7 @@ def _core(program: Program, index: int, core: CoreContents) -> Iterator[str]:
 
 def _section(program: Program, core: CoreContents, i: int) -> Iterator[str]:
     row = {name: int(column[i]) for name, column in core.sections.items()}
-    name = _printable(program.symbols.populations[row["population"]])
+    name = printable(program.symbols.populations[row["population"]])
     yield (f"  section {i}: {_several(row['count'], 'neuron')} of {name} from {row['first']}, "
            f"{KINDS[row['kind']]}, start at step {row['start']}")
     for n in range(row["first"], row["first"] + row["count"]):
@@ -68,7 +69,7 @@ def _section(program: Program, core: CoreContents, i: int) -> Iterator[str]:
 
 def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:
     row = {name: int(column[f]) for name, column in core.formats.items()}
-    name = _printable(program.symbols.projections[row["projection"]])
+    name = printable(program.symbols.projections[row["projection"]])
     widths = f"weight {row['weight_bits']}, delay {row['delay_bits']}, index {row['index_bits']}"
     yield (f"  format {f}: {name} into section {row['section']}, {core.encoding(f)}, "
            f"{SIGNS[row['sign']]} << {row['exponent']}; bits: {widths}")
@@ -117,7 +118,3 @@ def _several(n: int, what: str) -> str:
 
 def _numbers(values: np.ndarray) -> str:
     return " ".join(str(value) for value in values.reshape(-1).tolist())
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

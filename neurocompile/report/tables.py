@@ -30,10 +30,10 @@ def show_diagnostics(console: Console, diagnostics: Iterable[Diagnostic]) -> Non
 
 def plain(text: object, style: str = "") -> Text:
     """Text as it is, control characters escaped."""
-    return Text(_printable(str(text)), style)
+    return Text(printable(str(text)), style)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
@@ -63,10 +63,10 @@ def show_table(console: Console, title: str, columns: Sequence[str],
     grid = Table(header_style="dim", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         numeric = bool(shown) and all(row[i][1] for row in shown)
-        grid.add_column(Text(_printable(column)), justify="right" if numeric else "left",
+        grid.add_column(Text(printable(column)), justify="right" if numeric else "left",
                         overflow="fold")
     for row in shown:
-        grid.add_row(*(Text(_printable(text)) for text, _ in row))
+        grid.add_row(*(Text(printable(text)) for text, _ in row))
     if title:
         # Not the table's own title, which would be folded to the width of a narrow table.
         console.print(plain(title, "bold"))

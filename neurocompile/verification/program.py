@@ -14,7 +14,7 @@ import numpy as np
 from neurocompile.bits import Ints
 from neurocompile.diagnostics import Diagnostic, Diagnostics
 from neurocompile.images import Columns, CoreContents, read_core, read_host
-from neurocompile.ir.mapping import CoreUse, Mapping, Placement, Slice
+from neurocompile.ir.mapping import CoreUse, Mapping, Slice
 from neurocompile.ir.program import COMPARES, KINDS, RESETS, SIGNS, HostTable, Program
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from neurocompile.ir.target import TargetSpec
@@ -92,10 +92,6 @@ class Reread:
             for population, first, count in zip(*(core.sections[name].tolist() for name in (
                 "population", "first", "count")), strict=True))
 
-    def placement(self) -> Placement:
-        p = self.program
-        return Placement(p.chip, p.x, p.y)
-
     def use(self) -> tuple[CoreUse, ...]:
         """What each core uses, counted from its images. Fan-out counts what is stored: zeros too
         that fill the rows of a sparse structure on a target with dense synapses alone."""
@@ -170,7 +166,7 @@ def mapping_of(program: Program, quantized: QuantizedNetwork) -> Mapping:
     network it says it is of. Mean rates are no part of a program. Raises ``ValueError``."""
     _must(program.network == quantized.digest(), "the program is of another network")
     read = Reread(program)
-    return Mapping(quantized, program.target, read.slices(), read.use(), read.placement())
+    return Mapping(quantized, program.target, read.slices(), read.use(), program.placement)
 
 
 def check_program(program: Program, mapping: Mapping) -> list[Diagnostic]:
@@ -216,8 +212,8 @@ def _check_places(read: Reread, mapping: Mapping, found: Diagnostics) -> None:
         if a is None or b is None or not np.array_equal(a, b):
             found.add("E551", f"core {core}", f"it does not hold the neurons of {name} that the "
                       "mapping puts there")
-    places = mapping.placement
-    if places is None or not all(np.array_equal(getattr(read.placement(), c), getattr(places, c))
+    theirs_at, places = read.program.placement, mapping.placement
+    if places is None or not all(np.array_equal(getattr(theirs_at, c), getattr(places, c))
                                  for c in ("chip", "x", "y")):
         found.add("E551", "program", "its cores are not where the mapping places them")
     filled = any(encoding_of(q.transform, mapping.target) == "dense"

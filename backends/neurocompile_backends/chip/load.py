@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.images import CoreContents, read_core, read_host
-from neurocompile.ir.mapping import Placement
 from neurocompile.ir.program import COMPARES, KINDS, RESETS, Program
 from neurocompile.ir.target import EVENTS
 from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.timing.layout import Mesh, build_mesh, destination_rank, ticks_of
+from neurocompile_backends.neurons import machine_row
 
 Ints = npt.NDArray[Any]
 
@@ -64,9 +64,6 @@ class _Loader:
     def __init__(self, program: Program):
         self.program = program
         self.target = program.target
-        m = self.target.machine
-        self.fold = m.overflow == "fold_saturate"
-        self.half = 1 << (m.u_fold_bits - 1) if self.fold else m.u_limit
         self.event = {e: ticks_of(self.target, e) for e in EVENTS}
         self.weights: list[Ints] = []
         self.locals: list[Ints] = []
@@ -109,9 +106,8 @@ class _Loader:
         if any(np.any((at < 0) | (at >= limit)) for at, limit in (
                 (p.chip, layout.chips), (p.x, layout.mesh_width), (p.y, layout.mesh_height))):
             raise ValueError("a core has a place outside the mesh")
-        mesh = build_mesh(self.target, Placement(p.chip, p.x, p.y))
+        mesh = build_mesh(self.target, p.placement)
         host_first, host_axon, host_group, host_base, parallel = self._host(bases)
-        m = self.target.machine
         column = {name: np.concatenate([part[name] for part in neurons]) for name in _NEURONS}
         sent = np.concatenate(outputs, axis=1)
         out_axon = _axons(bases, sent[0], sent[1])
@@ -119,7 +115,7 @@ class _Loader:
         core_of = table[:, k.A_CORE]
         memory, late, places, shift = self._memory(table)
         tables = k.Tables(
-            np.array([self.fold, self.half, m.v_limit, m.input_shift], np.int64),
+            machine_row(self.target.machine),
             np.concatenate(sections), np.array(core_sections, np.int64),
             np.array(self.convs, np.int64).reshape(-1, k.F_COLUMNS),
             column["keep_u"].astype(np.int32), column["keep_v"].astype(np.int32),
@@ -153,7 +149,7 @@ class _Loader:
             row[k.S_BASE] = sum(self.program.symbols.sizes[:row[k.S_POPULATION]])
             row[k.S_START] = core.sections["start"][i]
             row[k.S_ANALOG] = KINDS[int(core.sections["kind"][i])] == "analog"
-            row[k.S_RESET] = RESETS.index(RESETS[one["reset"]])
+            row[k.S_RESET] = one["reset"]
             row[k.S_GE] = COMPARES[one["compare"]] == "ge"
             row[k.S_MAX] = one["max_spikes"]
             row[k.S_FILTER] = np.any(core.configurations["current_decay"][shared] + offset < 4096)

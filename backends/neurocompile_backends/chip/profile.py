@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.diagnostics import fail
-from neurocompile.ir.mapping import Placement
 from neurocompile.ir.program import Program
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import EVENTS, TargetSpec
@@ -22,14 +21,8 @@ from neurocompile.reference.encode import EncodedInput
 from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.checkpoint import Checkpoint, Part, Saved
 from neurocompile_backends.chip.load import Loaded, load
-from neurocompile_backends.chip.run import Chip, new_series
-from neurocompile_backends.chip.timing.layout import (
-    P_TICKS,
-    REASONS,
-    Mesh,
-    barrier_ticks,
-    tiles_in_use,
-)
+from neurocompile_backends.chip.run import Chip, barrier_of, new_series
+from neurocompile_backends.chip.timing.layout import P_TICKS, REASONS, Mesh
 from neurocompile_backends.simulator.run import available_cpus, fingerprints
 
 Ints = npt.NDArray[Any]
@@ -76,8 +69,12 @@ class Profile:
     @property
     def energy_pj(self) -> npt.NDArray[np.float64]:
         """Energy of each step by event, shape (samples, steps, events)."""
-        each = np.array([self.target.costs[event][0] for event in EVENTS])
-        return np.asarray(self.series.events * each, np.float64)
+        return np.asarray(self.series.events * energies_pj(self.target), np.float64)
+
+
+def energies_pj(target: TargetSpec) -> npt.NDArray[np.float64]:
+    """Energy of one of each of ``EVENTS``."""
+    return np.array([target.costs[event][0] for event in EVENTS])
 
 
 class Observer(Protocol):
@@ -225,12 +222,6 @@ def summary(p: Profile, rows: int = 10) -> dict[str, Any]:
         "waited_for": _waited(p.series),
         "busiest_cores": _cores(p, elapsed, rows), "busiest_links": _links(p, elapsed, rows),
     }
-
-
-def barrier_of(program: Program) -> int:
-    """Ticks of the barrier that ends each step."""
-    return barrier_ticks(program.target.timing,
-                         tiles_in_use(Placement(program.chip, program.x, program.y)))
 
 
 def _waited(series: k.Series) -> list[dict[str, Any]]:

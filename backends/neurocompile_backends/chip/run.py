@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.ir.mapping import Placement
+from neurocompile.ir.program import Program
 from neurocompile.ir.target import EVENTS
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
@@ -85,7 +85,6 @@ class Chip:
     def __post_init__(self) -> None:
         loaded, tables = self.loaded, self.loaded.tables
         program, n = loaded.program, loaded.n
-        placement = Placement(program.chip, program.x, program.y)
         self.mode = MODES[self.timing]
         timed = self.mode != k.FUNCTIONAL
         self.sections = tables.sections.copy()
@@ -100,7 +99,7 @@ class Chip:
                              bias)
         self.given = _given(loaded, self.encoded, self.sample)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
-        self.barrier = barrier_ticks(program.target.timing, tiles_in_use(placement))
+        self.barrier = barrier_of(program)
         flits = loaded.most_flits if timed else 0
         traced = flits if self.traced else 0
         self.result = new_result(self.mesh, traced, traced)
@@ -158,6 +157,11 @@ class Chip:
                 base += part.size
         self.t = stop
         return series
+
+
+def barrier_of(program: Program) -> int:
+    """Ticks of the barrier that ends each step."""
+    return barrier_ticks(program.target.timing, tiles_in_use(program.placement))
 
 
 def new_series(steps: int) -> k.Series:

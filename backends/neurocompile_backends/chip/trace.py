@@ -25,7 +25,7 @@ from neurocompile.diagnostics import CompileError, fail
 from neurocompile.ir.program import Program
 from neurocompile.ir.target import EVENTS
 from neurocompile_backends.chip import kernel as k
-from neurocompile_backends.chip.profile import CAUSES
+from neurocompile_backends.chip.profile import CAUSES, energies_pj
 from neurocompile_backends.chip.run import Chip
 from neurocompile_backends.chip.timing.layout import DELIVERED, FINISHED, REASONS, TAKEN
 
@@ -41,7 +41,7 @@ class Trace:
         self.part = path.with_name(f".{path.name}.{os.getpid()}.part")
         self.program = program
         self.tick_ps = program.target.timing.tick_ps
-        self.energy = np.array([program.target.costs[event][0] for event in EVENTS])
+        self.energy = energies_pj(program.target)
         self.traced_flits = timing == "cycle"
         self.every = 1
         self.now = 0

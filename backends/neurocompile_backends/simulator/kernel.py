@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from neurocompile_backends.neurons import fingerprint, update, update_narrow
+from neurocompile_backends.neurons import fingerprint, record, update, update_narrow
 
 # Columns of the population table.
 (P_N, P_STATE, P_RING, P_SLOTS, P_SPIKES, P_RESET, P_GE, P_MAX, P_LATENCY, P_EVENTS, P_SREC,
@@ -136,12 +136,6 @@ def _collect(sent: Any, neurons: Any, payloads: Any) -> Any:
     return count
 
 
-@njit(cache=True)
-def _record(to: Any, values: Any, logical: Any) -> None:
-    for i in range(len(values)):
-        to[logical[i]] = values[i]
-
-
 @njit(cache=True, nogil=True)
 def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, pops: Any,
                 projs: Any, outgoing: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any,
@@ -200,13 +194,13 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
                 row = (sample * total + t) * n
                 if pop[P_SREC] >= 0:
                     start = pop[P_SREC] + row
-                    _record(rec_s[start:start + n], sent[a:b], logical[a:b])
+                    record(rec_s[start:start + n], sent[a:b], logical[a:b])
                 if pop[P_UREC] >= 0:
                     start = pop[P_UREC] + row
-                    _record(rec_u[start:start + n], u[a:b], logical[a:b])
+                    record(rec_u[start:start + n], u[a:b], logical[a:b])
                 if pop[P_VREC] >= 0:
                     start = pop[P_VREC] + row
-                    _record(rec_v[start:start + n], v[a:b], logical[a:b])
+                    record(rec_v[start:start + n], v[a:b], logical[a:b])
             for p in range(n_pops):
                 pop = pops[p]
                 a, b = pop[P_STATE], pop[P_STATE] + pop[P_N]

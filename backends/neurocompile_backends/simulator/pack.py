@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from neurocompile.ir.transforms import Conv, Dense
+from neurocompile_backends.neurons import machine_row
 from neurocompile_backends.simulator import kernel as k
 
 Ints = npt.NDArray[Any]
@@ -98,8 +99,6 @@ class _Packer:
         rows = [self._projection(q) for q in projections]
         outgoing = np.searchsorted([self.order[q.source] for q in projections],
                                    np.arange(len(pops) + 1))
-        fold = m.overflow == "fold_saturate"
-        half = 1 << (m.u_fold_bits - 1) if fold else m.u_limit
 
         def states(of: Any, dtype: Any) -> Ints:
             return np.concatenate([
@@ -109,7 +108,7 @@ class _Packer:
 
         logical = [self.logical[p.name] for p in self.network.populations]
         return Packed(
-            self.order, np.array([fold, half, m.v_limit, m.input_shift], np.int64), pops,
+            self.order, machine_row(m), pops,
             np.array(rows, np.int64).reshape(len(rows), k.Q_COLUMNS), outgoing.astype(np.int64),
             states(lambda p: 4096 - (p.current_decay + m.current_decay_offset), np.int32),
             states(lambda p: 4096 - p.membrane_decay, np.int32),
