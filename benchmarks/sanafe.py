@@ -42,7 +42,7 @@ from neurocompile.reference.integer import Probes
 from neurocompile_backends.chip.kernel import S_SREC
 from neurocompile_backends.chip.load import load
 from neurocompile_backends.chip.run import Chip
-from neurocompile_backends.lava.environment import home
+from neurocompile_backends.home import home
 from neurocompile_backends.simulator.run import run_simulator
 
 VERSION = "2.2.9"

@@ -24,12 +24,17 @@ Int64 = npt.NDArray[np.int64]
 @dataclass
 class IntegerRun:
     """Recorded integers, [sample, chip step, neuron]: sent spikes (or membranes of populations
-    that are read), current and membrane after reset."""
+    that are read), current and membrane after reset.
+
+    ``checked``: what an executor held against an account of its own, as (differing, compared) by
+    name; for example the cycles of hardware against those of its simulator.
+    """
 
     n_steps: int
     s: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     u: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     v: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
+    checked: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

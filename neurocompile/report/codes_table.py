@@ -16,6 +16,7 @@ MODULES = (
     "neurocompile.verification.codes",
     "neurocompile_backends.lava.codes",
     "neurocompile_backends.chip.codes",
+    "neurocompile_backends.rtl.codes",
 )
 """The modules with a table ``CODES``: code -> (title, what it means or what to do)."""
 

@@ -25,6 +25,7 @@ class RunComparison:
         self.names = [p.name for p in network.populations if p.role != "source"]
         self.differences: dict[tuple[str, Quantity], int] = {}
         self.compared: dict[tuple[str, Quantity], int] = {}
+        self.own: dict[str, tuple[int, int]] = {}
         self.first: Divergence | None = None
         self.n_samples = 0
         self.n_steps = 0
@@ -44,6 +45,9 @@ class RunComparison:
                          else int(np.count_nonzero(ours != theirs)))
                 self.differences[key] = self.differences.get(key, 0) + wrong
                 self.compared[key] = self.compared.get(key, 0) + ours.size
+        for what, (wrong, compared) in candidate.checked.items():
+            before = self.own.get(what, (0, 0))
+            self.own[what] = before[0] + wrong, before[1] + compared
         if self.first is None and any(self.differences.values()):
             self.first = self._first(reference, candidate, first_sample)
         self.n_samples += n
@@ -61,6 +65,9 @@ class RunComparison:
                 wrong = self.differences[key]
                 checks.append(Check(f"{name}:{quantity}", wrong, 0, "FAIL" if wrong else "PASS",
                                     f"{wrong} of {self.compared[key]} integers differ"))
+        for what, (wrong, compared) in self.own.items():
+            checks.append(Check(what, wrong, 0, "FAIL" if wrong else "PASS",
+                                f"{wrong} of {compared} differ from {self.candidate}'s model"))
         return VerificationReport(self.reference, self.candidate, self.n_samples, self.n_steps,
                                   tuple(checks), self.first)
 

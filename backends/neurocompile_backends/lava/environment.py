@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from neurocompile.diagnostics import fail
+from neurocompile_backends.home import HOME, home
 
 LAVA_VERSION = "0.10.0"
 PYTHON = "3.10"
@@ -23,26 +24,10 @@ PINS = (f"lava-nc=={LAVA_VERSION}", "asteval==0.9.33", "networkx==2.8.7", "numpy
         "scikit-learn==1.7.2", "scipy==1.15.3")
 """lava-nc with the versions of its dependencies it was tested with."""
 INTERPRETER = "NEUROCOMPILE_LAVA_PYTHON"
-HOME = "NEUROCOMPILE_HOME"
 SETUP = "neurocompile lava setup"
 _PROBE = "import sys, importlib.metadata as m; print(*sys.version_info[:2], m.version('lava-nc'))"
 _WANTED = f"3 10 {LAVA_VERSION}"  # what _PROBE prints
 _SETUP_SECONDS = 1800
-
-
-def home() -> Path:
-    """Where neurocompile keeps what it makes for a user: $NEUROCOMPILE_HOME, else the user's data
-    directory."""
-    stated = os.environ.get(HOME)
-    if stated:
-        return Path(stated).absolute()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "neurocompile"
 
 
 def own_environment() -> Path:

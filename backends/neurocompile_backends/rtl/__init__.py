@@ -1,0 +1,1 @@
+"""RTL: hardware that executes a ``Program``, its simulation by Verilator, and its cycle counts."""

@@ -1,0 +1,94 @@
+"""The backend: plans the hardware of a mapping, writes it, and runs it under Verilator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.backend import Bundle
+from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
+from neurocompile.ir.mapping import Mapping as CoreMapping
+from neurocompile.reference.encode import EncodedInput
+from neurocompile.reference.floating import Progress
+from neurocompile.reference.integer import IntegerRun, Probes
+
+if TYPE_CHECKING:
+    from neurocompile_backends.rtl.plan import ChipPlan
+    from neurocompile_backends.rtl.verilator import Built
+
+STALLED_OF_256 = 64
+"""How often the host makes the hardware wait, in the run with stalls."""
+
+
+class RtlBackend:
+    """Event-driven cores in Verilog. A run holds the cycles of every step against
+    ``rtl.cycles``, and repeats every sample with a host that stalls."""
+
+    name = "rtl"
+    takes_teacher = False
+
+    def __init__(self) -> None:
+        self._built: tuple[str, Built] | None = None
+
+    def check(self, mapping: CoreMapping) -> list[Diagnostic]:
+        """E863: what the hardware cannot do."""
+        found = Diagnostics()
+        try:
+            plan_of(mapping)
+        except _unsupported() as error:
+            subject, message, got, limit, hint = error.parts
+            found.add("E863", subject, message, got=got, limit=limit, hint=hint)
+        return list(found)
+
+    def emit(self, mapping: CoreMapping) -> Bundle:
+        """The design: hdl/, mem/, rtl.json, README.md. Raises ``CompileError`` (E863)."""
+        from neurocompile_backends.rtl.generate import design_files
+
+        return Bundle(self.name, design_files(self._plan(mapping)))
+
+    def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
+            teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
+            progress: Progress | None = None) -> IntegerRun:
+        """Simulate the design. ``checked`` of the run: cycles of each step, and what a host that
+        stalls sees. Raises ``CompileError``: E860 to E864."""
+        from neurocompile_backends.rtl.run import Stalls, compare_stalled, run_design
+        from neurocompile_backends.rtl.verilator import build
+
+        if teacher:
+            raise fail("E864", "rtl", "hardware runs networks whole, not layer by layer on given "
+                       "spikes", got=", ".join(sorted(teacher)),
+                       hint="use the simulator for that")
+        key = mapping.digest()
+        if self._built is None or self._built[0] != key:
+            self._built = key, build(self._plan(mapping))
+        built = self._built[1]
+        run = run_design(built, encoded, probes, progress=progress)
+        compare_stalled(run, run_design(built, encoded, probes, stalls=Stalls(
+            STALLED_OF_256, STALLED_OF_256)))
+        return run
+
+    def _plan(self, mapping: CoreMapping) -> ChipPlan:
+        found = Diagnostics()
+        found.extend(self.check(mapping))
+        found.raise_if_errors()
+        return plan_of(mapping)
+
+
+backend = RtlBackend()
+
+
+def plan_of(mapping: CoreMapping) -> ChipPlan:
+    """The hardware of a mapping. Raises ``rtl.plan.Unsupported``."""
+    from neurocompile.passes.assemble import Assemble
+    from neurocompile_backends.rtl.plan import plan_chip
+
+    return plan_chip(Assemble().run(mapping), mapping.quantized)
+
+
+def _unsupported() -> type[Any]:
+    from neurocompile_backends.rtl.plan import Unsupported
+
+    return Unsupported

@@ -1,0 +1,96 @@
+"""The files of a design: a thin top, the memories of its cores, and the library beside them."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+
+from neurocompile_backends.rtl.plan import ChipPlan, CorePlan
+
+MODULES = ("nc_ram", "nc_rom", "nc_fifo", "nc_extend", "nc_field", "nc_parameter", "nc_wrap",
+           "nc_decay", "nc_saturate", "nc_synapses", "nc_accumulators", "nc_neurons", "nc_sender",
+           "nc_core", "nc_bus", "nc_control")
+"""The library, each module after those it uses."""
+
+
+def design_files(plan: ChipPlan) -> dict[str, bytes]:
+    """``hdl/`` and ``mem/``: everything a simulator or synthesis reads, with paths from there."""
+    files = {f"hdl/{name}.v": library(f"{name}.v") for name in MODULES}
+    files["hdl/nc_top.v"] = top(plan).encode()
+    for core in plan.cores:
+        for name, image in core.images.items():
+            files[_memory(core, name)] = image.lines().encode()
+    files["rtl.json"] = (json.dumps(description(plan), indent=1) + "\n").encode()
+    return files
+
+
+def library(name: str) -> bytes:
+    """A file of the library."""
+    return (resources.files("neurocompile_backends.rtl") / "hdl" / name).read_bytes()
+
+
+def description(plan: ChipPlan) -> dict[str, object]:
+    """What a host has to know: the widths of words, and the parameters of each core."""
+    return {
+        "format": 1, "target": plan.program.target.name, "network": plan.program.network,
+        "word": {"kind": 2, "core": plan.place_bits, "number": plan.number_bits,
+                 "value": plan.value_bits},
+        "outputs": plan.outputs,
+        "cores": [core.parameters for core in plan.cores]}
+
+
+def top(plan: ChipPlan) -> str:
+    """The top module; see ``top.v.j2``."""
+    from jinja2 import Environment, StrictUndefined
+
+    text = (resources.files("neurocompile_backends.rtl") / "top.v.j2").read_text("utf-8")
+    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True,
+                           trim_blocks=True, lstrip_blocks=True).from_string(text)
+    p = plan.program
+    cores = []
+    for core in plan.cores:
+        cores.append({"comment": _comment(core), "parameters": _parameters(core),
+                      "axon": core.parameters["AXON"],
+                      "index": core.parameters["INDEX"], "payload": core.parameters["PAYLOAD"]})
+    return template.render(
+        title=f"A network on {len(plan.cores)} cores for {_plain(p.target.name)}", cores=cores,
+        place=plan.place_bits, axon=plan.axon_bits, payload=plan.payload_bits,
+        number=plan.number_bits, value=plan.value_bits,
+        word=2 + plan.place_bits + plan.number_bits + plan.value_bits, step=plan.step_bits,
+        fifo=plan.log2_fifo)
+
+
+def _plain(text: str) -> str:
+    """Names of users stay what they are in a comment: one line of letters."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_. ") else "?" for c in text)
+
+
+def _comment(core: CorePlan) -> str:
+    p = core.parameters
+    return (f"{len(core.slot)} neurons in {p['LANES']} lanes, {len(core.walk.issues)} axons, "
+            f"{p['DENSE_WORDS'] + p['SPARSE_WORDS']} words of synapses")
+
+
+def _memory(core: CorePlan, name: str) -> str:
+    return f"mem/core{core.index}_{name.lower()}.hex"
+
+
+def _parameters(core: CorePlan) -> str:
+    """Instance parameters, filled to lines."""
+    formats = core.parameters["FORMATS"]
+    parts = []
+    for name, value in core.parameters.items():
+        if name in ("F_SPARSE", "F_PAD"):
+            parts.append(f".{name}({formats}'d{value})")
+        elif name.startswith("F_"):
+            parts.append(f".{name}({24 * formats}'h{value:x})")
+        else:
+            parts.append(f".{name}({value})" if value < 1 << 31 else f".{name}(32'd{value})")
+    parts += [f'.{name}("{_memory(core, name)}")' for name in core.images]
+    lines, line = [], ""
+    for part in parts:
+        if line and len(line) + len(part) > 88:
+            lines.append(line)
+            line = ""
+        line += part + ", "
+    return "\n        ".join([*(x.rstrip() for x in lines), line.rstrip(", ")])

@@ -1,0 +1,83 @@
+"""What the host sends: the words of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.images import read_core, read_host
+from neurocompile.reference.encode import EncodedInput
+from neurocompile_backends.rtl.plan import ChipPlan
+
+Ints = npt.NDArray[np.int64]
+
+FLIT, STEP, END, LOAD = range(4)
+"""Kinds of words (``nc_control``)."""
+
+
+def words_of(plan: ChipPlan, encoded: EncodedInput, sample: int,
+             steps: int) -> npt.NDArray[np.uint64]:
+    """STEP and the flits of each step, then END: inputs in the order of the program, elements
+    ascending; where an input has parallel axons, k spikes take the first k."""
+    step, core, axon, payload = flits_of(plan, encoded, sample)
+    keep = step < steps
+    at_core = 2
+    at_axon = at_core + plan.place_bits
+    at_payload = at_axon + plan.number_bits
+    mask = (1 << plan.payload_bits) - 1
+    flits = (core << at_core) | (axon << at_axon) | ((payload & mask) << at_payload)
+    begins = np.arange(steps)
+    # A step's word comes before its flits: ordered by step, then by what came first here.
+    order = np.argsort(np.concatenate([2 * begins, 2 * step[keep] + 1]), kind="stable")
+    words = np.concatenate([np.full(steps, STEP), flits[keep]])[order]
+    biases = [LOAD | (core << at_core) | (slot << at_axon) | (
+        (bias & ((1 << plan.value_bits) - 1)) << at_payload)
+        for core, slot, bias in biases_of(plan, encoded, sample)]
+    return np.concatenate([*biases, words, [END]]).astype(np.uint64)
+
+
+def biases_of(plan: ChipPlan, encoded: EncodedInput,
+              sample: int) -> Iterator[tuple[int, Ints, Ints]]:
+    """For each core that takes biases: its number, and the bias of each of its neurons."""
+    for core in plan.cores:
+        if not core.parameters["LOADED"]:
+            continue
+        c = read_core(plan.program, core.index)
+        bias = np.left_shift(c.neurons["bias_mantissa"], c.neurons["bias_exponent"])
+        for s, population in enumerate(c.sections["population"].tolist()):
+            extra = encoded.biases.get(plan.program.symbols.populations[population])
+            if extra is not None:
+                first, count = int(c.sections["first"][s]), int(c.sections["count"][s])
+                span = slice(first, first + count)
+                bias[span] += extra[sample][c.neurons["element"][span]]
+        yield core.index, core.slot, bias
+
+
+def flits_of(plan: ChipPlan, encoded: EncodedInput, sample: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Step, core, axon and payload of every flit that the host sends, by step."""
+    parts: list[tuple[Ints, Ints, Ints, Ints]] = []
+    for table in plan.program.host:
+        records = read_host(plan.program, table)
+        values = encoded.payloads[table.population][sample].astype(np.int64)
+        if len(values) == 1 and encoded.n_steps != 1:  # constant over the sample
+            values = np.repeat(values, encoded.n_steps, axis=0)
+        step, element = np.nonzero(values)
+        payload = values[step, element]
+        first = table.first[element]
+        count = table.first[element + 1] - first
+        if table.parallel > 1:
+            count = count // table.parallel * payload
+            payload = np.ones_like(payload)
+        nth = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        record = np.repeat(first, count) + nth
+        parts.append((np.repeat(step, count), records["core"][record], records["axon"][record],
+                      np.repeat(payload, count)))
+    joined = [np.concatenate([np.zeros(0, np.int64), *column]) for column in zip(*parts,
+                                                                               strict=True)]
+    if not joined:
+        joined = [np.zeros(0, np.int64)] * 4
+    order = np.argsort(joined[0], kind="stable")
+    step, core, axon, payload = (column[order] for column in joined)
+    return step, core, axon, payload
