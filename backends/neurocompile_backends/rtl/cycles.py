@@ -21,7 +21,7 @@ Ints = npt.NDArray[np.int64]
 # From asking for a neuron to when it is done, without the bits of its count (nc_neurons).
 NEURON_STAGES = 7
 # From an address of synaptic memory to its sum being written (nc_synapses).
-SUM_STAGES = 3
+SUM_STAGES = 4
 
 WAIT, ENTRY, FETCH, OFFER = range(4)
 """States of ``nc_sender``."""

@@ -12,7 +12,11 @@ module nc_rom #(
 );
     reg [WIDTH-1:0] mem[0:DEPTH-1];
 
-    initial $readmemh(INIT, mem);
+    generate
+        if (INIT != "") begin : g_file
+            initial $readmemh(INIT, mem);
+        end
+    endgenerate
 
     always @(posedge clk) if (read) read_data <= mem[read_addr];
 endmodule

@@ -4,9 +4,10 @@
 //   cycle 0   a flit at the head is taken, its axon's record is read
 //   cycle 1   the record is there; it is loaded when the walk before it ends
 //   cycle 2   first address of synaptic memory (address generator below)
-//   cycle 3   weights are there; a lane's accumulator is chosen
-//   cycle 4   accumulators are read; weight times payload
-//   cycle 5   sums are written
+//   cycle 3   weights are there
+//   cycle 4   a lane's accumulator is chosen
+//   cycle 5   accumulators are read; weight times payload
+//   cycle 6   sums are written
 //
 // An accumulator that was read in one cycle must not be read again in the next: its sum is not yet
 // written. The compiler keeps such pairs apart within an axon, and gives formats whose axons could
@@ -308,22 +309,36 @@ module nc_synapses #(
         end
     endgenerate
 
-    // ---- Lanes: which accumulator, then how much.
+    // ---- Lanes: the stored synapse, which accumulator and how much, then their product.
+
+    reg               valid2;
+    reg               sparse2;
+    reg [ADDR-1:0]    row2;
+    reg [PAYLOAD-1:0] payload2;
+    reg [FORMATS-1:0] is2;
+    reg [PAYLOAD-1:0] payload3;
+
+    always @(posedge clk) begin
+        valid2 <= valid1 && !rst;
+        sparse2 <= sparse1;
+        row2 <= row1;
+        payload2 <= payload1;
+        payload3 <= payload2;
+        is2 <= is1;
+    end
 
     generate
         for (i = 0; i < LANES; i = i + 1) begin : g_lane
-            wire [WEIGHT-1:0] sparse_weight = sparse_weights[i*WEIGHT+:WEIGHT];
-            wire [ADDR-1:0] sparse_addr;
-            if (SPARSE_WORDS > 0 && LATE) begin : g_wrap
-                nc_wrap #(.ADDR(ADDR), .SIZE(SIZE)) wrap (
-                    .base(now), .offset(sparse_offsets[i*ADDR+:ADDR]), .sum(sparse_addr)
-                );
-            end else begin : g_direct
-                assign sparse_addr = sparse_offsets[i*ADDR+:ADDR];
+            // Memories of many blocks take most of a cycle to read: nothing else is in it.
+            reg [WEIGHT-1:0] stored2;
+            reg [ADDR-1:0]   offset2;
+            always @(posedge clk) begin
+                stored2 <= sparse1 ? sparse_weights[i*WEIGHT+:WEIGHT]
+                                   : dense_weights[i*WEIGHT+:WEIGHT];
+                offset2 <= sparse_offsets[i*ADDR+:ADDR];
             end
 
-            wire [WEIGHT-1:0] stored = sparse1 ? sparse_weight : dense_weights[i*WEIGHT+:WEIGHT];
-            wire [WEIGHT-1:0] weight1;
+            wire [WEIGHT-1:0] weight2;
             if (SHIFTS) begin : g_shift
                 // A choice between constant shifts, as many as there are formats.
                 reg [WEIGHT-1:0] shifted;
@@ -331,56 +346,64 @@ module nc_synapses #(
                 always @* begin
                     shifted = {WEIGHT{1'b0}};
                     for (f = 0; f < FORMATS; f = f + 1)
-                        if (is1[f]) shifted = shifted | (stored << F_SHIFT[f*24+:5]);
+                        if (is2[f]) shifted = shifted | (stored2 << F_SHIFT[f*24+:5]);
                 end
-                assign weight1 = shifted;
+                assign weight2 = shifted;
             end else begin : g_no_shift
-                assign weight1 = stored;
-                wire unused = &{1'b0, is1};
+                assign weight2 = stored2;
             end
 
-            reg                valid2;
-            reg [WEIGHT-1:0]   weight2;
-            reg [ADDR-1:0]     addr2;
+            wire [ADDR-1:0] named2;
+            if (SPARSE_WORDS > 0 && LATE) begin : g_wrap
+                nc_wrap #(.ADDR(ADDR), .SIZE(SIZE)) wrap (
+                    .base(now), .offset(offset2), .sum(named2)
+                );
+            end else begin : g_direct
+                assign named2 = offset2;
+            end
+
             reg                valid3;
-            reg [PRODUCT-1:0]  value3;
+            reg [WEIGHT-1:0]   weight3;
             reg [ADDR-1:0]     addr3;
-            wire [PRODUCT-1:0] value2;
+            reg                valid4;
+            reg [PRODUCT-1:0]  value4;
+            reg [ADDR-1:0]     addr4;
+            wire [PRODUCT-1:0] value3;
 
             always @(posedge clk) begin
                 // A weight of zero is a lane without a synapse: it must not touch its sum.
-                valid2 <= valid1 && !rst && (!sparse1 || sparse_weight != {WEIGHT{1'b0}});
-                weight2 <= weight1;
-                addr2 <= sparse1 ? sparse_addr : row1;
-                valid3 <= valid2 && !rst;
-                value3 <= value2;
-                addr3 <= addr2;
+                valid3 <= valid2 && !rst && (!sparse2 || stored2 != {WEIGHT{1'b0}});
+                weight3 <= weight2;
+                addr3 <= sparse2 ? named2 : row2;
+                valid4 <= valid3 && !rst;
+                value4 <= value3;
+                addr4 <= addr3;
             end
 
             if (PAYLOAD > 1) begin : g_product
-                reg [PAYLOAD-1:0] payload2;
-                always @(posedge clk) payload2 <= payload1;
-                assign value2 = $signed({{PRODUCT - WEIGHT{weight2[WEIGHT-1]}}, weight2})
-                    * $signed({{PRODUCT - PAYLOAD{payload2[PAYLOAD-1]}}, payload2});
+                assign value3 = $signed({{PRODUCT - WEIGHT{weight3[WEIGHT-1]}}, weight3})
+                    * $signed({{PRODUCT - PAYLOAD{payload3[PAYLOAD-1]}}, payload3});
             end else begin : g_same
-                nc_extend #(.IN(WEIGHT), .OUT(PRODUCT)) extend (.in(weight2), .out(value2));
-                wire unused = &{1'b0, payload1};
+                nc_extend #(.IN(WEIGHT), .OUT(PRODUCT)) extend (.in(weight3), .out(value3));
             end
 
-            assign read[i] = valid2;
-            assign read_addr[i*ADDR+:ADDR] = addr2;
-            assign add[i] = valid3;
-            assign add_addr[i*ADDR+:ADDR] = addr3;
-            assign add_value[i*PRODUCT+:PRODUCT] = value3;
+            assign read[i] = valid3;
+            assign read_addr[i*ADDR+:ADDR] = addr3;
+            assign add[i] = valid4;
+            assign add_addr[i*ADDR+:ADDR] = addr4;
+            assign add_value[i*PRODUCT+:PRODUCT] = value4;
         end
     endgenerate
 
     // Lanes without a synapse take part in nothing, so what is under way is followed apart.
-    reg valid2;
     reg valid3;
+    reg valid4;
     always @(posedge clk) begin
-        valid2 <= valid1 && !rst;
         valid3 <= valid2 && !rst;
+        valid4 <= valid3 && !rst;
     end
-    assign idle = !in_valid && !record_valid && !active && !valid1 && !valid2 && !valid3;
+    assign idle = !in_valid && !record_valid && !active
+        && !valid1 && !valid2 && !valid3 && !valid4;
+
+    wire unused = &{1'b0, is2, payload3};
 endmodule
