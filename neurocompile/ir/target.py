@@ -165,6 +165,31 @@ EVENTS = ("hop_east_west", "hop_north_south", "hop_chip", "axon_in", "axon_out",
 
 @register
 @dataclass(frozen=True, eq=False)
+class Fpga(Node):
+    """The device that the cores are built in (docs/rtl.md).
+
+    family
+        What synthesis and place and route are called for.
+    device, package
+        As the tools of the family name them.
+    luts, brams, dsps
+        Logic cells of a 4-input LUT and a flip-flop; block RAMs of ``bram_bits``; multipliers.
+    spram_bits
+        RAM that a bitstream cannot fill, in all.
+    """
+
+    family: Literal["ice40", "ecp5", "gowin", "zynq"]
+    device: str
+    package: str
+    luts: int
+    brams: int
+    bram_bits: int
+    dsps: int
+    spram_bits: int
+
+
+@register
+@dataclass(frozen=True, eq=False)
 class Citation(Node):
     """Where a number of the target file comes from. ``assumed`` marks those without a source."""
 
@@ -177,7 +202,8 @@ class Citation(Node):
 @dataclass(frozen=True, eq=False)
 class TargetSpec(Node):
     """A chip. ``phases`` is the published order of a step; ``edge_latency`` the steps a spike
-    takes from neuron to neuron; ``costs`` maps each of ``EVENTS`` to (energy in pJ, time in ns)."""
+    takes from neuron to neuron; ``costs`` maps each of ``EVENTS`` to (energy in pJ, time in ns);
+    ``fpga`` is the device where the cores are logic."""
 
     name: str
     revision: str
@@ -193,3 +219,4 @@ class TargetSpec(Node):
     edge_latency: int
     costs: dict[str, tuple[float, float]]
     citations: tuple[Citation, ...]
+    fpga: Fpga | None = None

@@ -23,6 +23,7 @@ from neurocompile.ir.target import (
     ChipLayout,
     Citation,
     CoreLimits,
+    Fpga,
     InputLimits,
     Machine,
     NeuronLimits,
@@ -40,8 +41,9 @@ PARTS: dict[str, type[Node]] = {
     "machine": Machine, "neuron": NeuronLimits, "synapse": SynapseLimits, "input": InputLimits,
     "core": CoreLimits, "chip": ChipLayout, "timing": Timing,
 }
-TOP_KEYS = ("name", "revision", "description", "phases", "edge_latency", "citations", "costs",
-            *PARTS)
+OPTIONAL: dict[str, type[Node]] = {"fpga": Fpga}
+TOP_KEYS = ("name", "revision", "description", "base", "phases", "edge_latency", "citations",
+            "costs", *PARTS, *OPTIONAL)
 
 
 def available() -> tuple[str, ...]:
@@ -76,7 +78,28 @@ def parse_target(text: str, file: str) -> TargetSpec:
     except (ValueError, RecursionError) as error:  # ValueError: also integers beyond all size
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise fail("E505", file, f"not valid TOML: {_printable(reason, 200)}") from None
-    return _Reader(file, document).target()
+    return _Reader(file, _on_base(file, document)).target()
+
+
+def _on_base(file: str, document: dict[str, Any]) -> dict[str, Any]:
+    """What a file does not state is that of the shipped target it names as its ``base``."""
+    if "base" not in document:
+        return document
+    name = document["base"]
+    stated = {key: value for key, value in document.items() if key != "base"}
+    others = [n for n in available() if f"{n}.toml" != file]
+    if name not in others:
+        raise fail("E511", f"{file}: base", "there is no target of this name", got=_show(name),
+                   limit="one of " + ", ".join(others))
+    text = (resources.files("neurocompile.targets") / f"{name}.toml").read_text("utf-8")
+    whole = tomllib.loads(text)
+    if "base" in whole:
+        raise fail("E511", f"{file}: base", "this target has a base itself", got=name,
+                   limit=f"a target that states everything, such as {whole['base']}")
+    for key, value in stated.items():
+        both = isinstance(value, dict) and isinstance(whole.get(key), dict)
+        whole[key] = {**whole[key], **value} if both else value
+    return whole
 
 
 def _read(path: Path, file: str) -> str:
@@ -122,7 +145,8 @@ class _Reader:
         self._known(self.document, TOP_KEYS, "")
         self._read_citations()
         self._read_head()
-        for part, cls in PARTS.items():
+        stated = {part: cls for part, cls in OPTIONAL.items() if part in self.document}
+        for part, cls in (PARTS | stated).items():
             self._read_part(part, cls)
         costs = self._read_costs()
         for rule in CONTRADICTIONS:
@@ -131,7 +155,7 @@ class _Reader:
         v = self.values
         parts: dict[str, Any] = {
             part: cls(**{f: v[f"{part}.{f}"] for f in _fields(cls)})
-            for part, cls in PARTS.items()}
+            for part, cls in (PARTS | stated).items()}
         return TargetSpec(
             name=v["name"], revision=v["revision"], description=v["description"], **parts,
             phases=v["phases"], edge_latency=v["edge_latency"], costs=costs,

@@ -38,6 +38,8 @@ RANGES: dict[str, tuple[int, int]] = {
     "timing.host_x": (0, 1 << 20), "timing.host_y": (0, 1 << 20),
     "timing.barrier_tiles": (1, 1 << 40), "timing.barrier_ticks": (0, 1 << 40),
     "edge_latency": (0, 1 << 16),
+    "fpga.luts": (1, 1 << 40), "fpga.brams": _NO_LIMIT, "fpga.bram_bits": (1, 1 << 40),
+    "fpga.dsps": _NO_LIMIT, "fpga.spram_bits": _NO_LIMIT,
 }
 NAMES: dict[str, tuple[str, ...]] = {
     "machine.overflow": ("fold_saturate", "saturate"),
@@ -46,6 +48,7 @@ NAMES: dict[str, tuple[str, ...]] = {
     "synapse.encodings": ("dense", "sparse", "conv"),
     "input.modes": get_args(InputMode),
     "chip.router": ("unicast", "multicast"),
+    "fpga.family": ("ice40", "ecp5", "gowin", "zynq"),
     "phases": PHASES,
 }
 

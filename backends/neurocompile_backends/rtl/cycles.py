@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from neurocompile_backends.rtl.generate import KIND_BITS
+from neurocompile_backends.rtl.host import END, FLIT, LOAD, STEP
 from neurocompile_backends.rtl.plan import ChipPlan
 
 Ints = npt.NDArray[np.int64]
@@ -25,8 +27,6 @@ SUM_STAGES = 4
 
 WAIT, ENTRY, FETCH, OFFER = range(4)
 """States of ``nc_sender``."""
-
-FLIT, STEP, END, LOAD = range(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +61,13 @@ def count_cycles(plan: ChipPlan, words: npt.NDArray[np.uint64], spikes: npt.NDAr
     key = core * steps + step
     begin = np.searchsorted(key[order], np.arange(cores * steps + 1)).astype(np.int64)
     mask = (1 << plan.place_bits) - 1
-    kind = (words & np.uint64(3)).astype(np.int64)
-    place = ((words >> np.uint64(2)) & np.uint64(mask)).astype(np.int64)
-    axon = ((words >> np.uint64(2 + plan.place_bits))
+    kind = (words & np.uint64((1 << KIND_BITS) - 1)).astype(np.int64)
+    place = ((words >> np.uint64(KIND_BITS)) & np.uint64(mask)).astype(np.int64)
+    axon = ((words >> np.uint64(KIND_BITS + plan.place_bits))
             & np.uint64((1 << plan.axon_bits) - 1)).astype(np.int64)
     counts = np.zeros(steps, np.int64)
     totals = np.zeros((3, cores), np.int64)
-    _count(kind, place, axon, sent, begin, steps, tables["scan"], tables["stages"],
+    _count(kind, place, axon, sent, begin, steps, tables["scan"], tables["stages"], tables["sums"],
            tables["out_base"], tables["out_first"], tables["out_place"], tables["out_axon"],
            tables["axon_base"], tables["issues"], tables["pads"], 1 << plan.log2_fifo,
            np.uint64(seed), stall_in, stall_out, counts, totals)
@@ -105,6 +105,7 @@ def _tables(plan: ChipPlan) -> dict[str, Ints]:
         "scan": np.array([c.neurons for c in cores], np.int64),
         "stages": np.array([NEURON_STAGES + c.parameters["COUNT"] + c.parameters["DELAYED"]
                             for c in cores], np.int64),
+        "sums": np.array([SUM_STAGES + (c.parameters["LOG2_BANK"] > 0) for c in cores], np.int64),
         "out_base": ranges([len(c.out_place) for c in cores])[:-1],
         "out_first": np.concatenate([c.out_first for c in cores]),
         "out_place": np.concatenate([c.out_place for c in cores]).astype(np.int64),
@@ -116,7 +117,7 @@ def _tables(plan: ChipPlan) -> dict[str, Ints]:
 
 @njit(cache=True)
 def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, scan: Any,
-           stages: Any, out_base: Any, out_first: Any, out_place: Any, out_axon: Any,
+           stages: Any, sums: Any, out_base: Any, out_first: Any, out_place: Any, out_axon: Any,
            axon_base: Any, issues: Any, pads: Any, depth: Any, random: Any, stall_in: Any,
            stall_out: Any, counts: Any, totals: Any) -> None:
     cores = len(scan)
@@ -161,7 +162,7 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
             over = started + 1 + scan[c] + stages[c]
             busy = busy or (started >= 0 and cycle <= over) or state[c] != WAIT or queued[c] > 0
             busy = busy or count[c] > 0 or record[c] >= 0 or walk[c] > 0
-            busy = busy or cycle <= added[c] + SUM_STAGES
+            busy = busy or cycle <= added[c] + sums[c]
 
         # The bus.
         for s in range(cores + 1):

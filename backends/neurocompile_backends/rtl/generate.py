@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from importlib import resources
 
-from neurocompile_backends.rtl.plan import ChipPlan, CorePlan
+from neurocompile_backends.rtl.plan import ChipPlan, CorePlan, Image
 
-MODULES = ("nc_ram", "nc_rom", "nc_fifo", "nc_extend", "nc_field", "nc_parameter", "nc_wrap",
+KIND_BITS = 3
+"""Of what a word of the host is."""
+
+MODULES = ("nc_ram", "nc_rom", "nc_spram", "nc_banks", "nc_fifo", "nc_extend", "nc_field", "nc_parameter", "nc_wrap",
            "nc_decay", "nc_saturate", "nc_synapses", "nc_accumulators", "nc_neurons", "nc_sender",
            "nc_core", "nc_bus", "nc_control")
 """The library, each module after those it uses."""
@@ -19,7 +22,7 @@ def design_files(plan: ChipPlan) -> dict[str, bytes]:
     files["hdl/nc_top.v"] = top(plan).encode()
     for core in plan.cores:
         for name, image in core.images.items():
-            files[_memory(core, name)] = image.lines().encode()
+            files.update(_memory_files(core, name, image))
     files["rtl.json"] = (json.dumps(description(plan), indent=1) + "\n").encode()
     return files
 
@@ -33,7 +36,7 @@ def description(plan: ChipPlan) -> dict[str, object]:
     """What a host has to know: the widths of words, and the parameters of each core."""
     return {
         "format": 1, "target": plan.program.target.name, "network": plan.program.network,
-        "word": {"kind": 2, "core": plan.place_bits, "number": plan.number_bits,
+        "word": {"kind": KIND_BITS, "core": plan.place_bits, "number": plan.number_bits,
                  "value": plan.value_bits},
         "outputs": plan.outputs,
         "cores": [core.parameters for core in plan.cores]}
@@ -51,12 +54,12 @@ def top(plan: ChipPlan) -> str:
     for core in plan.cores:
         cores.append({"comment": _comment(core), "parameters": _parameters(core),
                       "axon": core.parameters["AXON"],
-                      "index": core.parameters["INDEX"], "payload": core.parameters["PAYLOAD"]})
+                      "index": core.parameters["INDEX"], "spram": core.parameters["SPRAM"], "payload": core.parameters["PAYLOAD"]})
     return template.render(
         title=f"A network on {len(plan.cores)} cores for {_plain(p.target.name)}", cores=cores,
         place=plan.place_bits, axon=plan.axon_bits, payload=plan.payload_bits,
         number=plan.number_bits, value=plan.value_bits,
-        word=2 + plan.place_bits + plan.number_bits + plan.value_bits, step=plan.step_bits,
+        word=KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits, step=plan.step_bits,
         fifo=plan.log2_fifo)
 
 
@@ -72,7 +75,19 @@ def _comment(core: CorePlan) -> str:
 
 
 def _memory(core: CorePlan, name: str) -> str:
-    return f"mem/core{core.index}_{name.lower()}.hex"
+    banked = core.parameters["LOG2_BANK"] and name in ("DENSE_INIT", "SPARSE_INIT")
+    return f"mem/core{core.index}_{name.lower()}" + ("_" if banked else ".hex")
+
+
+def _memory_files(core: CorePlan, name: str, image: Image) -> dict[str, bytes]:
+    """The file of a memory, or those of its banks (``nc_banks``)."""
+    bank = core.parameters["LOG2_BANK"]
+    lines = image.lines()
+    if not bank or name not in ("DENSE_INIT", "SPARSE_INIT"):
+        return {_memory(core, name): lines.encode()}
+    every = lines.splitlines(keepends=True)
+    return {f"{_memory(core, name)}{i >> bank:02d}.hex": "".join(every[i:i + (1 << bank)]).encode()
+            for i in range(0, len(every), 1 << bank)}
 
 
 def _parameters(core: CorePlan) -> str:
@@ -86,7 +101,8 @@ def _parameters(core: CorePlan) -> str:
             parts.append(f".{name}({24 * formats}'h{value:x})")
         else:
             parts.append(f".{name}({value})" if value < 1 << 31 else f".{name}(32'd{value})")
-    parts += [f'.{name}("{_memory(core, name)}")' for name in core.images]
+    parts += [f'.{name}("{_memory(core, name)}")' for name in core.images
+              if not (name == "DENSE_INIT" and core.parameters["SPRAM"])]
     lines, line = [], ""
     for part in parts:
         if line and len(line) + len(part) > 88:

@@ -99,7 +99,7 @@ extern "C" int64_t nc_run(void *handle, int64_t settle, const uint64_t *words, i
             ++n_out;
             ended += top.out_end;
         }
-        if (taken && (words[at] & 3) == 1) ++recording.step;
+        if (taken && (words[at] & 7) == 1) ++recording.step;
         at += taken;
         model.tick();
         if (at == n_words && ended == ends) {

@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from neurocompile.images import read_core, read_host
 from neurocompile.reference.encode import EncodedInput
+from neurocompile_backends.rtl.generate import KIND_BITS
 from neurocompile_backends.rtl.plan import ChipPlan
 
 Ints = npt.NDArray[np.int64]
 
-FLIT, STEP, END, LOAD = range(4)
+FLIT, STEP, END, LOAD, WRITE = range(5)
 """Kinds of words (``nc_control``)."""
 
 
@@ -23,7 +24,7 @@ def words_of(plan: ChipPlan, encoded: EncodedInput, sample: int,
     ascending; where an input has parallel axons, k spikes take the first k."""
     step, core, axon, payload = flits_of(plan, encoded, sample)
     keep = step < steps
-    at_core = 2
+    at_core = KIND_BITS
     at_axon = at_core + plan.place_bits
     at_payload = at_axon + plan.number_bits
     mask = (1 << plan.payload_bits) - 1
@@ -36,6 +37,21 @@ def words_of(plan: ChipPlan, encoded: EncodedInput, sample: int,
         (bias & ((1 << plan.value_bits) - 1)) << at_payload)
         for core, slot, bias in biases_of(plan, encoded, sample)]
     return np.concatenate([*biases, words, [END]]).astype(np.uint64)
+
+
+def loading_words(plan: ChipPlan) -> npt.NDArray[np.uint64]:
+    """What the host sends once, before the first sample: synaptic memories that nobody else fills.
+    """
+    parts = [np.zeros(0, np.uint64)]
+    for core in plan.cores:
+        if core.parameters["SPRAM"]:
+            lines = core.images["DENSE_INIT"].lines().split()
+            halves = np.array([[int(line[i:i + 4], 16) for i in range(len(line) - 4, -1, -4)]
+                               for line in lines], np.int64).reshape(-1)
+            words = WRITE | (core.index << KIND_BITS) | (
+                halves << (KIND_BITS + plan.place_bits + plan.number_bits))
+            parts.append(words.astype(np.uint64))
+    return np.concatenate(parts)
 
 
 def biases_of(plan: ChipPlan, encoded: EncodedInput,

@@ -27,6 +27,13 @@ Ints = npt.NDArray[np.int64]
 FORMAT_FIELD = 24
 """Bits of a constant of a format."""
 
+SPRAM_WORDS, SPRAM_BITS = 16384, 16 * 16384
+"""Of one of the large RAMs of an iCE40 UP5K: 16 bits wide."""
+
+LOG2_BANK, BANKS_FROM = 10, 2
+"""Words of a bank of synaptic memory, and more banks than which are worth another cycle: reading
+a block RAM of an ECP5 takes 5.6 ns before anything is chosen."""
+
 HAZARD = 2
 """Cycles from reading an accumulator to when it may be read again."""
 
@@ -120,7 +127,7 @@ class ChipPlan:
     @property
     def value_bits(self) -> int:
         """Of a payload or bias in a word of the host."""
-        return max(self.payload_bits, *(c.parameters.get("LOADED", 0) for c in self.cores))
+        return max(self.payload_bits, *(16 * c.parameters["SPRAM"] for c in self.cores), *(c.parameters.get("LOADED", 0) for c in self.cores))
 
 
 class Unsupported(ValueError):
@@ -621,10 +628,27 @@ class _Core:
             images["SPARSE_INIT"] = Image(len(weights), tuple(
                 part for i in range(self.lanes)
                 for part in ((offsets[:, i], p["ADDR"]), (weights[:, i], sparse_bits))))
+        p["LOG2_BANK"] = self._bank(p)
+        p["SPRAM"] = int(self._in_spram(dense_bits))
         p["DENSE_BITS"], p["SPARSE_BITS"] = dense_bits, sparse_bits
         p["WEIGHT"] = max((sparse_bits if f.sparse else dense_bits) + f.shift
                           for f in self.formats)
         p["PRODUCT"] = p["WEIGHT"] + (p["PAYLOAD"] if p["PAYLOAD"] > 1 else 0)
+
+    def _bank(self, p: dict[str, int]) -> int:
+        """Block RAMs of 1,024 words: where a memory has many of them they are banks."""
+        fpga = self.program.target.fpga
+        deep = max(p["DENSE_WORDS"], p["SPARSE_WORDS"]) > BANKS_FROM << LOG2_BANK
+        return LOG2_BANK if fpga is not None and fpga.family != "ice40" and deep else 0
+
+    def _in_spram(self, bits: int) -> bool:
+        """Does the dense memory go where the bitstream cannot fill it? Where the device has such
+        RAM and it fits: block RAM is scarce there."""
+        fpga = self.program.target.fpga
+        return (fpga is not None and self.index == 0 and self.dense_words > 0
+                and self.lanes * bits % 16 == 0
+                and self.lanes * bits // 16 * -(-self.dense_words // SPRAM_WORDS) * SPRAM_BITS
+                <= fpga.spram_bits)
 
     def _neuron_records(self, p: dict[str, int], images: dict[str, Image],
                         step_bits: int) -> None:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from neurocompile.diagnostics import fail
 from neurocompile_backends.home import home
 from neurocompile_backends.rtl.generate import MODULES, design_files, library
+from neurocompile_backends.rtl.host import loading_words
 from neurocompile_backends.rtl.plan import ChipPlan
 
 Ints = npt.NDArray[np.int64]
@@ -185,7 +186,17 @@ class Machine:
         # Clearing takes a cycle for each accumulator of a lane.
         self.settle = 8 + max(core.parameters["ROWS"] * core.parameters["SLOTS"]
                               for core in built.plan.cores)
+        loading = loading_words(built.plan)
+        if len(loading):
+            self._send(loading)
         self.first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def _send(self, words: npt.NDArray[np.uint64]) -> None:
+        """Words that nothing answers."""
+        out = np.zeros((1, 3), np.int32)
+        self.built.library.nc_run(self.handle, self.settle, words.ctypes.data, len(words), 0, 0, 1,
+                                  4 * len(words), out.ctypes.data, 1, 0, None, None, None, None,
+                                  0, 0)
 
     def __enter__(self) -> Machine:
         return self

@@ -3,7 +3,8 @@
 // The host's words, in order: STEP, the flits of that step, STEP, ..., END. STEP begins the next
 // step once the one before is over: no core has anything left to do. END does so too, and then
 // the cores forget everything, so that the next STEP begins a new sample. Before it the host may
-// load biases, a LOAD for each neuron: they stay until they are loaded again.
+// load biases, a LOAD for each neuron: they stay until they are loaded again. Before the very first
+// it writes those synaptic memories that the bitstream does not fill, a WRITE for every 16 bits.
 //
 // To the host go the flits that cores address to it, and after the last one of a step, its end:
 // a word whose value is how many cycles the step took, from its start to the start of the next.
@@ -18,10 +19,11 @@ module nc_control #(
     // From the host.
     input                host_valid,
     output               host_ready,
-    input  [1:0]         host_kind,
+    input  [2:0]         host_kind,
     output               flit_valid,   // the word is a flit: to the bus
     input                flit_ready,
     output               load,         // the word is a bias
+    output               write,        // the word is for synaptic memory
     // The cores.
     input                busy,
     output reg           start,
@@ -39,7 +41,8 @@ module nc_control #(
     output [AXON-1:0]    out_axon,
     output [31:0]        out_value
 );
-    localparam [1:0] FLIT = 2'd0, STEP_WORD = 2'd1, END_WORD = 2'd2, LOAD_WORD = 2'd3;
+    localparam [2:0] FLIT = 3'd0, STEP_WORD = 3'd1, END_WORD = 3'd2, LOAD_WORD = 3'd3,
+                     WRITE_WORD = 3'd4;
 
     reg        running;
     reg        first;
@@ -52,7 +55,8 @@ module nc_control #(
 
     assign flit_valid = host_valid && host_kind == FLIT && running;
     assign load = host_valid && host_kind == LOAD_WORD && !running;
-    assign host_ready = turn || load || (flit_valid && flit_ready);
+    assign write = host_valid && host_kind == WRITE_WORD && !running;
+    assign host_ready = turn || load || write || (flit_valid && flit_ready);
 
     always @(posedge clk) begin
         start <= turn && host_kind == STEP_WORD && !rst;

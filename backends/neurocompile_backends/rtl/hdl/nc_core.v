@@ -46,6 +46,8 @@ module nc_core #(
     parameter DENSE_WORDS = 1,
     parameter DENSE_BITS = 8,
     parameter DENSE_INIT = "",
+    parameter SPRAM = 0,
+    parameter LOG2_BANK = 0,
     parameter SPARSE_WORDS = 0,
     parameter SPARSE_BITS = 8,
     parameter SPARSE_INIT = "",
@@ -94,6 +96,8 @@ module nc_core #(
     input                restart,     // forget everything: the next step is the first
     input  [STEP-1:0]    step,
     input                load,        // a bias, between samples
+    input                write,       // 16 bits of synaptic memory, before the first step
+    input  [15:0]        write_data,
     input  [INDEX-1:0]   load_index,
     input  [VALUE-1:0]   load_value,
     input                in_valid,
@@ -169,7 +173,8 @@ module nc_core #(
         .F_WORD_Y(F_WORD_Y), .F_WORD_B(F_WORD_B), .F_ROW_X(F_ROW_X), .F_ROW_Y(F_ROW_Y),
         .F_ROW_B(F_ROW_B), .F_SHIFT(F_SHIFT), .SHIFTS(SHIFTS),
         .F_SPARSE(F_SPARSE), .F_PAD(F_PAD), .DENSE_WORDS(DENSE_WORDS),
-        .DENSE_BITS(DENSE_BITS), .DENSE_INIT(DENSE_INIT), .SPARSE_WORDS(SPARSE_WORDS),
+        .DENSE_BITS(DENSE_BITS), .DENSE_INIT(DENSE_INIT), .SPRAM(SPRAM), .LOG2_BANK(LOG2_BANK),
+        .SPARSE_WORDS(SPARSE_WORDS),
         .SPARSE_BITS(SPARSE_BITS), .SPARSE_INIT(SPARSE_INIT), .WEIGHT(WEIGHT), .PRODUCT(PRODUCT)
     ) synapses (
         .clk(clk), .rst(rst),
@@ -178,7 +183,7 @@ module nc_core #(
         .hold(hold || start || wiping), .now(now),
         .read(read), .read_addr(read_addr),
         .add(add), .add_addr(add_addr), .add_value(add_value),
-        .idle(synapses_idle)
+        .idle(synapses_idle), .write(write), .write_data(write_data)
     );
 
     // ---- Sums.

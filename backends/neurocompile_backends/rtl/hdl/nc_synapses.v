@@ -9,6 +9,8 @@
 //   cycle 5   accumulators are read; weight times payload
 //   cycle 6   sums are written
 //
+// Where synaptic memory is banked, everything from cycle 3 on is a cycle later.
+//
 // An accumulator that was read in one cycle must not be read again in the next: its sum is not yet
 // written. The compiler keeps such pairs apart within an axon, and gives formats whose axons could
 // meet at their ends one idle cycle after each axon (F_PAD).
@@ -59,6 +61,8 @@ module nc_synapses #(
     parameter DENSE_WORDS = 1,
     parameter DENSE_BITS = 8,    // of a weight
     parameter DENSE_INIT = "",
+    parameter SPRAM = 0,         // 1: the host writes the dense memory before the first step
+    parameter LOG2_BANK = 0,     // words of a bank of synaptic memory; 0: it is not banked
     parameter SPARSE_WORDS = 0,
     parameter SPARSE_BITS = 8,
     parameter SPARSE_INIT = "",
@@ -82,7 +86,9 @@ module nc_synapses #(
     output [LANES-1:0]          add,
     output [LANES*ADDR-1:0]     add_addr,
     output [LANES*PRODUCT-1:0]  add_value,
-    output                      idle
+    output                      idle,
+    input                       write,
+    input  [15:0]               write_data
 );
     // ---- Records: one is prefetched while the one before is walked.
 
@@ -249,19 +255,41 @@ module nc_synapses #(
 
     // ---- Synaptic memory.
 
-    reg               valid1;
-    reg               sparse1;
-    reg [ADDR-1:0]    row1;
-    reg [PAYLOAD-1:0] payload1;
-    reg [FORMATS-1:0] is1;  // of which format
+    localparam WITH = 1 + ADDR + PAYLOAD + FORMATS;
 
+    reg             read1;
+    reg [WITH-1:0]  with1;  // what goes along with the words: of which format they are, and so on
     always @(posedge clk) begin
-        valid1 <= issue && !rst;
-        sparse1 <= sparse;
-        row1 <= row;
-        payload1 <= payload;
-        is1 <= {{FORMATS - 1{1'b0}}, 1'b1} << format;
+        read1 <= issue && !rst;
+        with1 <= {{{FORMATS - 1{1'b0}}, 1'b1} << format, payload, row, sparse};
     end
+
+    // Stage 1: the words are there.
+    wire               valid1;
+    wire [WITH-1:0]    given1;
+    wire               sparse1 = given1[0];
+    wire [ADDR-1:0]    row1 = given1[1+:ADDR];
+    wire [PAYLOAD-1:0] payload1 = given1[1+ADDR+:PAYLOAD];
+    wire [FORMATS-1:0] is1 = given1[1+ADDR+PAYLOAD+:FORMATS];
+    wire               on_its_way;
+
+    generate
+        if (LOG2_BANK > 0) begin : g_later
+            reg            read_later;
+            reg [WITH-1:0] with_later;
+            always @(posedge clk) begin
+                read_later <= read1 && !rst;
+                with_later <= with1;
+            end
+            assign valid1 = read_later;
+            assign given1 = with_later;
+            assign on_its_way = read1;
+        end else begin : g_now
+            assign valid1 = read1;
+            assign given1 = with1;
+            assign on_its_way = 1'b0;
+        end
+    endgenerate
 
     wire [LANES*WEIGHT-1:0] dense_weights;
     wire [LANES*WEIGHT-1:0] sparse_weights;
@@ -272,11 +300,27 @@ module nc_synapses #(
         if (DENSE_WORDS > 0) begin : g_dense
             localparam BITS = DENSE_WORDS > 1 ? $clog2(DENSE_WORDS) : 1;
             wire [LANES*DENSE_BITS-1:0] data;
-            nc_rom #(
-                .WIDTH(LANES*DENSE_BITS), .DEPTH(DENSE_WORDS), .ADDR(BITS), .INIT(DENSE_INIT)
-            ) weights (
-                .clk(clk), .read(issue), .read_addr(word[BITS-1:0]), .read_data(data)
-            );
+            if (SPRAM) begin : g_spram
+                nc_spram #(
+                    .WIDTH(LANES*DENSE_BITS), .DEPTH(DENSE_WORDS), .ADDR(BITS)
+                ) weights (
+                    .clk(clk), .rst(rst), .read(issue), .read_addr(word[BITS-1:0]),
+                    .read_data(data), .write(write), .write_data(write_data)
+                );
+            end else if (LOG2_BANK > 0) begin : g_banks
+                nc_banks #(
+                    .WIDTH(LANES*DENSE_BITS), .DEPTH(DENSE_WORDS), .ADDR(BITS),
+                    .LOG2_BANK(LOG2_BANK), .INIT(DENSE_INIT)
+                ) weights (
+                    .clk(clk), .read(issue), .read_addr(word[BITS-1:0]), .read_data(data)
+                );
+            end else begin : g_rom
+                nc_rom #(
+                    .WIDTH(LANES*DENSE_BITS), .DEPTH(DENSE_WORDS), .ADDR(BITS), .INIT(DENSE_INIT)
+                ) weights (
+                    .clk(clk), .read(issue), .read_addr(word[BITS-1:0]), .read_data(data)
+                );
+            end
             for (i = 0; i < LANES; i = i + 1) begin : g_extend
                 nc_extend #(.IN(DENSE_BITS), .OUT(WEIGHT)) extend (
                     .in(data[i*DENSE_BITS+:DENSE_BITS]),
@@ -291,11 +335,20 @@ module nc_synapses #(
             localparam BITS = SPARSE_WORDS > 1 ? $clog2(SPARSE_WORDS) : 1;
             localparam ENTRY = ADDR + SPARSE_BITS;
             wire [LANES*ENTRY-1:0] data;
-            nc_rom #(
-                .WIDTH(LANES*ENTRY), .DEPTH(SPARSE_WORDS), .ADDR(BITS), .INIT(SPARSE_INIT)
-            ) entries (
-                .clk(clk), .read(issue), .read_addr(word[BITS-1:0]), .read_data(data)
-            );
+            if (LOG2_BANK > 0) begin : g_banks
+                nc_banks #(
+                    .WIDTH(LANES*ENTRY), .DEPTH(SPARSE_WORDS), .ADDR(BITS), .LOG2_BANK(LOG2_BANK),
+                    .INIT(SPARSE_INIT)
+                ) entries (
+                    .clk(clk), .read(issue), .read_addr(word[BITS-1:0]), .read_data(data)
+                );
+            end else begin : g_rom
+                nc_rom #(
+                    .WIDTH(LANES*ENTRY), .DEPTH(SPARSE_WORDS), .ADDR(BITS), .INIT(SPARSE_INIT)
+                ) entries (
+                    .clk(clk), .read(issue), .read_addr(word[BITS-1:0]), .read_data(data)
+                );
+            end
             for (i = 0; i < LANES; i = i + 1) begin : g_extend
                 assign sparse_offsets[i*ADDR+:ADDR] = data[i*ENTRY+:ADDR];
                 nc_extend #(.IN(SPARSE_BITS), .OUT(WEIGHT)) extend (
@@ -403,7 +456,7 @@ module nc_synapses #(
         valid4 <= valid3 && !rst;
     end
     assign idle = !in_valid && !record_valid && !active
-        && !valid1 && !valid2 && !valid3 && !valid4;
+        && !on_its_way && !valid1 && !valid2 && !valid3 && !valid4;
 
-    wire unused = &{1'b0, is2, payload3};
+    wire unused = &{1'b0, is2, payload3, write, write_data};
 endmodule
