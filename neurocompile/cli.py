@@ -537,6 +537,29 @@ def profile_(build: BuildPath, data: Input,
         _emit(known, as_json, lambda: show_profile(out, known))
 
 
+@app.command("build")
+def build_(build: BuildPath,
+           output: Annotated[Path | None, typer.Option(
+               "--output", "-o", metavar="DIR", help="A new directory; BUILD/bitstream if not "
+               "stated.")] = None,
+           clock: Annotated[float, typer.Option(
+               metavar="MHZ", help="What place and route aims at.")] = 30.0,
+           seed: Annotated[int, typer.Option(metavar="N", help="Of place and route.")] = 1,
+           as_json: Json = False) -> None:
+    """A bitstream of a BUILD for an FPGA, with open tools."""
+    with reporting(as_json):
+        from neurocompile import api
+        from neurocompile.report.synthesis import show_bitstream
+        from neurocompile_backends.rtl.command import build_bitstream_of
+
+        place = output if output is not None else build / "bitstream"
+        built = api.load_build(build)
+        with err.status("synthesis") as status:
+            known = build_bitstream_of(built.mapping, place, clock_mhz=clock, seed=seed,
+                                       report=status.update)
+        _emit(known, as_json, lambda: show_bitstream(out, known))
+
+
 @app.command()
 def disassemble(build: BuildPath,
                 core: Annotated[list[int] | None, typer.Option(

@@ -360,12 +360,26 @@ def targets(draw: st.DrawFn) -> TargetSpec:
 
 
 @st.composite
-def custom_targets(draw: st.DrawFn, base: TargetSpec) -> TargetSpec:
+def hardware_targets(draw: st.DrawFn) -> TargetSpec:
+    """What the RTL has: saturating states of 12 to 24 bits, weights of 4 to 8."""
+    base = load_target(draw(st.sampled_from(["generic", "ecp5-25f", "ice40-up5k"])))
+    if draw(st.booleans()):
+        return base
+    target = draw(custom_targets(base, (12, 16, 18, 24), (12, 16, 20, 24), ("saturate",)))
+    bits = draw(st.sampled_from([(4, 8), (8,), (5, 6), (4,)]))
+    return replace(target, synapse=replace(target.synapse, weight_bits=bits))
+
+
+@st.composite
+def custom_targets(draw: st.DrawFn, base: TargetSpec,
+                   u_bits: tuple[int, ...] = (18, 24, 25, 31),
+                   v_bits: tuple[int, ...] = (16, 20, 24, 31),
+                   overflow: tuple[Any, ...] = ("fold_saturate", "saturate")) -> TargetSpec:
     """Legal by the rules of ``neurocompile.targets.rules``: limits follow from the widths."""
     one = st.sampled_from
     machine = replace(
-        base.machine, u_bits=draw(one([18, 24, 25, 31])), v_bits=draw(one([16, 20, 24, 31])),
-        overflow=draw(one(["fold_saturate", "saturate"])), input_shift=draw(one([0, 3, 6])),
+        base.machine, u_bits=draw(one(u_bits)), v_bits=draw(one(v_bits)),
+        overflow=draw(one(overflow)), input_shift=draw(one([0, 3, 6])),
         threshold_shift=draw(one([0, 3, 6])), current_decay_offset=draw(one([0, 1])))
     resets = draw(one([("zero",), ("subtract",), ("zero", "subtract"),
                        ("zero", "subtract", "subtract_delayed")]))
@@ -415,8 +429,8 @@ class Case:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    network, target = draw(networks()), draw(targets())
+def cases(draw: st.DrawFn, chips: st.SearchStrategy[TargetSpec] | None = None) -> Case:
+    network, target = draw(networks()), draw(targets() if chips is None else chips)
     return Case(network, draw(contracts(network, target)), target, Options(
         weight_bits=draw(st.sampled_from(target.synapse.weight_bits)), max_steps=64,
         accept_bounds=draw(st.booleans())), draw(st.integers(0, 2**32)))

@@ -11,6 +11,14 @@ CODES: dict[str, tuple[str, str]] = {
              "mistake of this project."),
     "E863": ("network that this hardware cannot run", "The cores of the RTL saturate, and add "
              "in at most 32 bits."),
+    "E865": ("synthesis tool that is missing", "Yosys, nextpnr or a packer is not installed; the "
+             "message has the command that installs it."),
+    "E866": ("network that does not fit the device", "Place and route found too little of "
+             "something. Fewer lanes need less logic, a larger device has more."),
+    "E867": ("synthesis tool that fails", "Its own words are in the message; this would be a "
+             "mistake of this project."),
+    "E868": ("family without open tools", "The design is written, and no bitstream is built."),
+    "E869": ("target that is no FPGA", "Only targets with a table `fpga` have a bitstream."),
     "E864": ("spikes cannot be given", "The hardware runs whole networks: layers cannot be run on "
              "the spikes of another executor."),
 }

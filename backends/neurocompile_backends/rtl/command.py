@@ -1,0 +1,33 @@
+"""What the command line asks of the RTL backend beside running it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from neurocompile.diagnostics import Diagnostics, fail
+from neurocompile.ir.mapping import Mapping
+from neurocompile_backends.rtl.backend import backend, plan_of
+from neurocompile_backends.rtl.generate import design_files
+from neurocompile_backends.rtl.synthesis import Report, build_bitstream
+
+
+def build_bitstream_of(mapping: Mapping, output: Path, *, clock_mhz: float = 30.0, seed: int = 1,
+                       report: Report | None = None) -> dict[str, Any]:
+    """The bitstream of a mapping in ``output``, and what it takes of the device.
+
+    Raises ``CompileError``: E869 (the target is no FPGA), E863, E865 to E868, E625.
+    """
+    fpga = mapping.target.fpga
+    if fpga is None:
+        raise fail("E869", mapping.target.name, "this target is no FPGA", got="no table [fpga]",
+                   hint="compile for one of the targets that have it: neurocompile targets")
+    if not (math.isfinite(clock_mhz) and clock_mhz > 0):
+        raise fail("E867", "--clock", "not a frequency", got=clock_mhz, limit="MHz above 0")
+    found = Diagnostics()
+    found.extend(backend.check(mapping))
+    found.raise_if_errors()
+    built = build_bitstream(design_files(plan_of(mapping)), fpga, output, clock_mhz=clock_mhz,
+                            seed=seed, report=report)
+    return {"output": str(output), **built.to_dict()}

@@ -1,0 +1,75 @@
+"""The RTL under Verilator: every state and every cycle, on the networks of the paper and others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from contracts import NETWORKS, contract_of, recording
+from test_chip import mapped
+from test_random_networks import first_difference
+
+import neurocompile as nc
+from neurocompile.api import as_dataset
+from neurocompile.passes.assemble import Assemble
+from neurocompile.reference.encode import encode_inputs
+from neurocompile.reference.integer import Probes, run_integer
+from neurocompile.verification.evaluate import grids
+from neurocompile_backends.rtl.backend import plan_of
+from neurocompile_backends.rtl.plan import plan_chip
+from neurocompile_backends.rtl.run import CYCLES, Stalls, run_design
+from neurocompile_backends.rtl.verilator import build
+
+DEVICES = {"digits": "ice40-hx8k", "mnist_mlp": "ice40-up5k", "mnist_cnn": "ecp5-85f",
+           "nmnist": "ecp5-85f", "fsdd_rcubalif": "ecp5-25f"}
+"""Where a network would be built; the others on ``generic``."""
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_verify_proves_the_rtl_of_every_network(name: str) -> None:
+    recorded = recording(name, 2)
+    built = nc.compile(recorded.network, DEVICES.get(name, "generic"),
+                       contract=contract_of(name, recorded))
+    (report,) = nc.verify(built, recorded.x, backends=("reference", "rtl"))
+    assert report.passed, report.to_dict()
+    own = {check.name for check in report.checks}
+    assert {CYCLES, f"{CYCLES} with stalls", "states with stalls"} <= own
+
+
+@pytest.mark.parametrize(("per_core", "lanes"), [(40, (1,)), (40, (5,)), (16, (4,)), (500, (32,))])
+def test_any_number_of_cores_and_lanes_gives_the_same_states(per_core: int,
+                                                             lanes: tuple[int]) -> None:
+    recorded = recording("fsdd_delay", 2)
+    built = nc.compile(recorded.network, "generic", contract=contract_of("fsdd_delay", recorded))
+    mapping = mapped(built.quantized, per_core)
+    given = encode_inputs(built.quantized, grids(as_dataset(recorded.x, built.inputs)),
+                          recorded.x.shape[1])
+    everything = Probes.everything(built.quantized)
+    expected = run_integer(built.quantized, given, everything)
+    plan = plan_chip(Assemble().run(mapping), built.quantized, lanes * len(mapping.use))
+    run = run_design(build(plan), given, everything, stalls=Stalls(90, 90, 5))
+    assert first_difference(expected, run) == ""
+    assert all(wrong == 0 and compared > 0 for wrong, compared in run.checked.values())
+
+
+def test_a_wrong_weight_or_a_wrong_cycle_is_found() -> None:
+    """The comparison can fail: one bit of a memory, one cycle of the model."""
+    recorded = recording("digits", 2)
+    built = nc.compile(recorded.network, "generic", contract=contract_of("digits", recorded))
+    given = encode_inputs(built.quantized, grids(as_dataset(recorded.x, built.inputs)),
+                          recorded.x.shape[1])
+    everything = Probes.everything(built.quantized)
+    expected = run_integer(built.quantized, given, everything)
+    plan = plan_of(built.mapping)
+    core = plan.cores[0]
+    image = core.images["DENSE_INIT"]
+    weights, bits = image.fields[0]
+    damaged = replace(image, fields=((weights ^ 1, bits), *image.fields[1:]))
+    wrong = replace(plan, cores=(replace(core, images={**core.images, "DENSE_INIT": damaged}),))
+    run = run_design(build(wrong), given, everything)
+    assert first_difference(expected, run) != ""
+    assert run.checked[CYCLES][0] == 0  # it takes as long for what it then sends
+    slow = replace(core, walk=replace(core.walk, pad=core.walk.pad + 1))
+    run = run_design(build(replace(plan, cores=(slow,))), given, everything)
+    assert first_difference(expected, run) == ""
+    assert run.checked[CYCLES][0] > 0
