@@ -221,7 +221,7 @@ def target_facts(target: TargetSpec) -> Facts:
 
     sources = {c.key: {"source": c.source, "assumed": c.assumed} for c in target.citations}
     groups = {}
-    for group in ("machine", "neuron", "synapse", "input", "core", "chip"):
+    for group in ("machine", "neuron", "synapse", "input", "core", "chip", "timing"):
         part = getattr(target, group)
         groups[group] = {f.name: {"value": getattr(part, f.name),
                                   **sources.get(f"{group}.{f.name}", {})} for f in fields(part)}

@@ -246,7 +246,7 @@ def show_target(console: Console, facts: dict[str, Any]) -> None:
         return f"[{sources.setdefault(stated, len(sources) + 1)}]" if stated else ""
 
     entries = {"edge_latency": facts["edge_latency"]}
-    for group in ("machine", "neuron", "synapse", "input", "core", "chip"):
+    for group in ("machine", "neuron", "synapse", "input", "core", "chip", "timing"):
         entries |= {f"{group}.{key}": entry for key, entry in facts[group].items()}
     show_table(console, "", ("number", "value", "source"),
                [(key, _value(entry["value"]), reference(entry)) for key, entry in entries.items()])
