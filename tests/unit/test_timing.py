@@ -1,7 +1,8 @@
 """The rules of docs/timing.md, each in a case small enough to count by hand.
 
 Links take 3 ticks east and west, 5 north and south and 20 between chips, and a flit after 3 and
-between chips 20 ticks, unless stated; buffers have two slots; a chip has 4 x 3 tiles and its host at (0, 0) (``noc_factory.small``).
+between chips 20 ticks, unless stated; buffers have two slots; a chip has 4 x 3 tiles and its host
+at (0, 0) (``noc_factory.small``).
 """
 
 from __future__ import annotations
