@@ -71,19 +71,18 @@ class _Changes:
 class _Search:
     """Link c is between chips c and c + 1; loads are of all links to the right, then to the left.
 
-    ``crossing[k][i, c]``: what a link has more, to the right (k = 0) and left, when core i goes
-    from its left side to its right: what it gets from cores on the left crosses to the right then,
-    what it sends to cores on the right no longer does, and the other way about.
+    ``crossing[i]``: what each has more when core i goes from the left side of its link to the
+    right: what it gets from cores on the left crosses to the right then, what it sends to cores on
+    the right no longer does, and the other way about.
     """
 
     def __init__(self, between: Floats, chips: Ints, start: Ints, allowed: Bools, limit: float):
         self.between, self.chips, self.allowed = between, chips, allowed
         self.limit = limit or np.inf
         self.n_chips = int(chips.max()) + 1
-        # side[a, b, c]: 1 where who goes from chip a to b comes to the right of link c, -1 to its
-        # left.
-        right = (np.arange(self.n_chips)[:, None] > np.arange(self.n_chips - 1)).astype(float)
-        self.side = right[None, :, :] - right[:, None, :]
+        # right[k, c]: 1 where chip k is to the right of link c, else 0.
+        chip, link = np.arange(self.n_chips), np.arange(self.n_chips - 1)
+        self.right = (chip[:, None] > link).astype(float)
         self.tolerance = 1e-9 * max(1.0, float(between.sum()))
         self.work = WORK
         self.put(start)
@@ -146,7 +145,8 @@ class _Search:
         other = self.holder[taken]
         taken, other = (part[self.allowed[other, here]] for part in (taken, other))
         to = np.concatenate([free, taken])
-        away = np.tile(self.side[chip, self.chips[to]], 2)
+        # 1 for the links that the core comes to the right of, -1 for those it comes to the left of.
+        away = np.tile(self.right[self.chips[to]] - self.right[chip], 2)
         more = away * self.crossing[core]
         # Who comes here in turn goes the other way; what the two send each other still crosses.
         both = self.between[core, other] + self.between[other, core]

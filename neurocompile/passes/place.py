@@ -48,13 +48,13 @@ class Place:
         Raises :class:`CompileError`: E547 where more cores are to be on a tile or a chip than it
         has, E529 where more messages go over a link between chips than it carries.
         """
-        placed = self.anyhow(mapping)
+        placed = self.unchecked(mapping)
         found = Diagnostics()
         check_links(placed, found)
         found.raise_if_errors()
         return placed
 
-    def anyhow(self, mapping: Mapping) -> Mapping:
+    def unchecked(self, mapping: Mapping) -> Mapping:
         """As :meth:`run`, whatever goes over links between chips."""
         layout, n = mapping.target.chip, mapping.n_cores
         places = places_of(layout, n, mapping.constraints)

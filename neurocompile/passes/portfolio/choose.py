@@ -113,7 +113,7 @@ class Portfolio:
         weights, limit = mapping.constraints.weights, mapping.target.chip.link_messages
         hops, links = 0.0, []
         if limit or weights.get("hops") or weights.get("links"):
-            placed = Place(self.seed).anyhow(replace(mapping, rates=self.rates))
+            placed = Place(self.seed).unchecked(replace(mapping, rates=self.rates))
             hops = hops_of(placed) if weights.get("hops") else 0.0
             links = [load for _, _, load in links_of(placed)]
         over = round(sum(max(load - limit, 0.0) for load in links), 9) if limit else 0.0
