@@ -64,8 +64,8 @@ S_NEXT, S_READY, S_STILL, S_COLUMNS = range(4)
 # take in this tick, ticks it worked, and since when without a pause, on which flit first.
 C_UNTIL, C_AHEAD, C_NOW, C_BUSY, C_SINCE, C_FIRST, C_COLUMNS = range(7)
 
-# Columns of ``State.slots``: the destinations of the flit in it, and its buffer.
-LOW, HIGH, BUFFER, SLOT_COLUMNS = range(4)
+# Columns of ``State.slots``: the first destination of the flit in it and the one after its last.
+LOW, HIGH = range(2)
 # Rows of ``State.lists``: ports that decide in this tick and in the next, buffers whose head left
 # in this tick, cores that may take a flit, buffers with a new head.
 DECIDING, LATER, EMPTIED, TAKING, FRESH = range(5)
@@ -79,13 +79,17 @@ Q_EVENTS = Q_FAR + 64 * LEVELS
 
 
 class State(NamedTuple):
-    """What ``simulate`` works on; nothing in it outlives a call. See ``new_state``."""
+    """What ``simulate`` works on; nothing in it outlives a call. See ``new_state``.
+
+    ``behind``: the link that each slot of a link's buffer is at the end of; these slots come first.
+    """
 
     buffers: Ints
     ports: Ints
     senders: Ints
     cores: Ints
     slots: SmallInts
+    behind: SmallInts
     handed: Ints
     due: Ints
     queue: Ints
@@ -96,14 +100,14 @@ def new_state(mesh: Mesh, flits: int, destinations: int) -> State:
     """Room for steps of up to so many flits and destinations."""
     units = mesh.n_links + mesh.n_senders + mesh.n_cores
     sizes = mesh.buffers[:, F_SLOTS]
-    slots = np.zeros((int(sizes.sum()), SLOT_COLUMNS), np.int32)
-    slots[:, BUFFER] = np.repeat(np.arange(len(sizes)), sizes)
-    events = units + 1 + int(sizes[:mesh.n_links].sum())
+    behind = np.repeat(np.arange(mesh.n_links, dtype=np.int32), sizes[:mesh.n_links])
+    events = units + 1 + len(behind)
     return State(
         np.zeros_like(mesh.buffers), np.zeros_like(mesh.ports),
         np.zeros((mesh.n_senders, S_COLUMNS), np.int64),
         np.zeros((mesh.n_cores, C_COLUMNS), np.int64),
-        slots, np.zeros(flits, np.int64), np.zeros(destinations, np.int64),
+        np.zeros((int(sizes.sum()), 2), np.int32), behind,
+        np.zeros(flits, np.int64), np.zeros(destinations, np.int64),
         np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((5, units), np.int64))
 
 
@@ -274,7 +278,7 @@ def simulate(mesh, step, out, state):
     fan, done, trace = step.fan, out.done, out.trace
     timed, traced = len(out.handed) > 0, len(trace) > 0
     buffers, ports, senders, cores = state.buffers, state.ports, state.senders, state.cores
-    slots, handed, due = state.slots, state.handed, state.due
+    slots, behind, handed, due = state.slots, state.behind, state.handed, state.due
     queue, lists = state.queue, state.lists
 
     buffers[:] = mesh.buffers
@@ -307,7 +311,7 @@ def simulate(mesh, step, out, state):
         while event >= 0:
             after = queue[Q_EVENTS + 2 * event]
             if event >= on_link:
-                buffer = np.int64(slots[event - on_link, BUFFER])
+                buffer = np.int64(behind[event - on_link])
                 if _enter(buffer, buffers) == 1:
                     lists[FRESH, n_fresh] = buffer
                     n_fresh += 1
