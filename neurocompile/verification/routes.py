@@ -145,7 +145,7 @@ def check_links(mapping: Mapping, found: Diagnostics) -> None:
     if not limit:
         return
     hint = ("pin populations that send much to each other to one chip" if mapping.rates else
-            "state calibration data: without it every neuron counts as firing in every step")
+            "state calibration data (--calibrate): without, every neuron counts as always firing")
     for start, end, messages in links_of(mapping):
         # Means of many steps, summed: a limit that is just reached is kept.
         if messages > limit * (1 + 1e-9):
