@@ -283,8 +283,8 @@ def test_a_link_that_carries_less_is_refused_with_both_numbers_and_the_next_step
         Place().run(mapping)
     assert [str(d) for d in caught.value.diagnostics] == [
         f"E529 link from chip {a} to chip {b}: more messages a step go over it than it carries "
-        "(got 6, limit loihi1.link_messages = 5); state calibration data (--calibrate): without, every "
-        "neuron counts as always firing" for a, b in ((0, 1), (1, 0))]
+        "(got 6, limit loihi1.link_messages = 5); state calibration data (--calibrate): without, "
+        "every neuron counts as always firing" for a, b in ((0, 1), (1, 0))]
     quiet = replace(mapping, rates={"p": np.full(2 * N, 0.5)})
     assert check_mapping(Place().run(quiet)) == []
     loud = replace(mapping, rates={"p": np.full(2 * N, 0.9)})
