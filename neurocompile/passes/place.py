@@ -171,7 +171,12 @@ class _Exchange:
 
     def _shaken(self, place: Ints) -> Ints:
         shaken: Ints = place.copy()
-        chosen = self.rng.permutation(len(place))[:max(2, min(8, len(place) // 4))]
+        chosen = self.rng.permutation(len(place))
+        if self.allowed is not None:
+            # Those that may change places with the first, as the cores of its chip.
+            first = chosen[0]
+            chosen = chosen[self.allowed[first, place[chosen]] & self.allowed[chosen, place[first]]]
+        chosen = chosen[:max(2, min(8, len(place) // 4))]
         shaken[chosen] = shaken[np.roll(chosen, 1)]
         return shaken
 

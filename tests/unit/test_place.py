@@ -110,6 +110,22 @@ def test_exchanges_count_hops_as_the_measure_does() -> None:
             assert total_hops(between, at(places, swapped), layout) >= after - 1e-9
 
 
+def test_restarts_keep_cores_on_their_chips() -> None:
+    """Of six cores a chip some change places, none with one of the other chip."""
+    from neurocompile.passes.place import _Exchange
+
+    layout = ChipLayout(6, 3, 2, 1, 2)
+    places = places_of(layout, 12)
+    allowed = places.chip == places.chip[:, None]
+    search = _Exchange(np.zeros((12, 12)), hops_between(places, layout).astype(float),
+                       np.random.default_rng(0), allowed)
+    start = np.arange(12)
+    for _ in range(20):
+        shaken = search._shaken(start)
+        assert sorted(shaken) == start.tolist() != shaken.tolist()
+        assert allowed[start, shaken].all()
+
+
 def test_facts_give_each_cost_with_its_bound_and_ratio() -> None:
     mapping = Place().run(chain(on_mesh(unlimited(neurons=5), 2, 2, chips=3), *([5] * 9)))
     facts = cost_facts(mapping)
