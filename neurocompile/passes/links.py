@@ -29,7 +29,8 @@ Cost = tuple[float, float, float]
 
 def relieve(between: Floats, chips: Ints, start: Ints, allowed: Bools, limit: float,
             rng: np.random.Generator) -> Ints:
-    """The place of each core, on its chip; which place of the chip has no meaning.
+    """The place of each core, never worse than ``start``. Which place of its chip it is has no
+    meaning here.
 
     between
         Messages from core to core, shape (n, n), its diagonal 0.

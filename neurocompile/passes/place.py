@@ -65,14 +65,15 @@ class Place:
         between = traffic(mapping).between
         both = between + between.T
         hops = hops_between(places, layout).astype(float)
-        rng, line = np.random.default_rng(self.seed), _line(both)
-        place = _start(line, allowed, places, mapping)
+        rng = np.random.default_rng(self.seed)
+        place = _start(_line(both), allowed, places, mapping)
         if places.chip[0] != places.chip[-1]:
+            # Few hops are a start with little over links.
+            place = _Exchange(both, hops, rng, allowed).descend(place)
             chips = np.asarray(places.chip, np.int64)
             place = relieve(_between_chips(mapping, between), chips, place, allowed,
                             layout.link_messages, rng)
             allowed &= places.chip == places.chip[place][:, None]
-            place = _start(line, allowed, places, mapping)
         search = _Exchange(both, hops, rng, allowed)
         place = search.best_from(place)
         if layout.router == "multicast":
