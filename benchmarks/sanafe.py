@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from types import TracebackType
@@ -110,17 +110,6 @@ def run_ours(mapping: Mapping, steps: int, warm_up: int, timing: str) -> Ours:
     return Ours(
         spikes != 0, {event: series.events[:, i] * pj[i] for i, event in enumerate(EVENTS)},
         series.ticks * (mapping.target.timing.tick_ps / 1e3), cpu_s, loaded.nbytes + held)
-
-
-def with_links(mapping: Mapping, hop_ns: float) -> Mapping:
-    """The same mapping on a chip whose links take ``hop_ns`` a flit, as SANA-FE's "cycle" has."""
-    target = mapping.target
-    costs = {event: (energy, hop_ns if event in ("hop_east_west", "hop_north_south") else ns)
-             for event, (energy, ns) in target.costs.items()}
-    target = replace(target, costs=costs)
-    scheduled = replace(mapping.quantized.scheduled, target=target)
-    return replace(mapping, target=target,
-                   quantized=replace(mapping.quantized, scheduled=scheduled))
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,8 +264,6 @@ def measure(scenario: Scenario, steps: int, warm_up: int, rounds: int) -> dict[s
         "chip_bytes": loaded["chip_bytes"], "process_peak_bytes": loaded["peak_bytes"],
         "load_cpu_s": loaded["load_cpu_s"],
     }
-    quick = run_ours(with_links(mapping, 1.0), steps, warm_up, "cycle")
-    result["cycle_with_links_of_1_ns_to_detailed"] = ratio(quick.time_ns, detailed.time_ns)
     result["ours"] = {timing: compared(run, detailed, loaded, cpu["detailed"], cpu[timing])
                       for timing, run in ours.items()}
     return result

@@ -19,7 +19,7 @@ from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.constraints import METHODS, Constraints, Fault, MeshTile
 
 MAX_BYTES = 1 << 20
-WEIGHTS = ("cores", "messages", "operations", "hops")
+WEIGHTS = ("cores", "messages", "operations", "hops", "links")
 """What ``[partition.weights]`` may weigh."""
 _LARGEST = (1 << 31) - 1
 _T = TypeVar("_T")

@@ -178,8 +178,9 @@ def _pinned(mapping: Mapping) -> list[Facts]:
 
 def cost_facts(mapping: Mapping) -> Facts:
     """Messages, hops and operations a step, each with a bound that no mapping (messages), no
-    placement (hops) or no distribution over these cores (operations) goes below; the traffic
-    between chips. ``profiled``: rates are of calibration data, else every neuron fires."""
+    placement (hops) or no distribution over these cores (operations) goes below; what goes over
+    each link between chips. ``profiled``: rates are of calibration data, else every neuron
+    fires."""
     from neurocompile.verification.routes import hops_bound_of, hops_of, links_of
     from neurocompile.verification.traffic import message_bound, traffic
 
@@ -197,7 +198,9 @@ def cost_facts(mapping: Mapping) -> Facts:
     if place is not None:
         facts["hops"] = _bounded(hops_of(mapping), hops_bound_of(mapping))
         facts["chips"] = int(place.chip.max(initial=-1)) + 1
-        facts["links"] = [{"from": a, "to": b, "messages": n}
+        capacity = mapping.target.chip.link_messages or None
+        facts["links"] = [{"from": a, "to": b, "messages": n, "capacity": capacity,
+                           "share": n / capacity if capacity else None}
                           for a, b, n in links_of(mapping)]
     return facts
 
@@ -221,7 +224,7 @@ def target_facts(target: TargetSpec) -> Facts:
 
     sources = {c.key: {"source": c.source, "assumed": c.assumed} for c in target.citations}
     groups = {}
-    for group in ("machine", "neuron", "synapse", "input", "core", "chip"):
+    for group in ("machine", "neuron", "synapse", "input", "core", "chip", "timing"):
         part = getattr(target, group)
         groups[group] = {f.name: {"value": getattr(part, f.name),
                                   **sources.get(f"{group}.{f.name}", {})} for f in fields(part)}

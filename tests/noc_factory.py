@@ -32,7 +32,8 @@ def mesh_of(chips: Chips) -> Mesh:
         target, costs=costs,
         chip=replace(target.chip, mesh_width=chips.width, mesh_height=chips.height),
         timing=replace(target.timing, tick_ps=1000, router_buffer=chips.router_buffer,
-                       core_buffer=chips.core_buffer, host_x=chips.host[0],
+                       core_buffer=chips.core_buffer, link_interval_ticks=chips.interval,
+                       chip_link_interval_ticks=chips.border_interval, host_x=chips.host[0],
                        host_y=chips.host[1]))
     x, y = np.array(chips.cores, np.int64).reshape(-1, 2).T
     mesh = build_mesh(target, Placement(x // chips.width, x % chips.width, y))
@@ -84,8 +85,10 @@ class Case:
 
 
 def small(cores: list[tuple[int, int]], **changes: object) -> Chips:
-    """Four by three tiles a chip, links of 3, 5 and 20 ticks, buffers of 2, the host at (0, 0)."""
-    base = Chips(4, 3, 1 + max(x for x, _ in cores) // 4, 3, 5, 20, 2, 2, (0, 0), tuple(cores))
+    """Four by three tiles a chip, links of 3, 5 and 20 ticks with 3 and 20 from flit to flit,
+    buffers of 2, the host at (0, 0)."""
+    base = Chips(4, 3, 1 + max(x for x, _ in cores) // 4, 3, 5, 20, 3, 20, 2, 2, (0, 0),
+                 tuple(cores))
     return replace(base, **changes)
 
 

@@ -29,7 +29,11 @@ class Flit(NamedTuple):
 
 @dataclass(frozen=True)
 class Chips:
-    """A row of chips of width x height tiles; ``cores``: global tile of each core."""
+    """A row of chips of width x height tiles; ``cores``: global tile of each core.
+
+    ``east_west``, ``north_south``, ``border``: ticks of a flit over a link; ``interval``,
+    ``border_interval``: from one flit to the next over a link inside a chip and between chips.
+    """
 
     width: int
     height: int
@@ -37,6 +41,8 @@ class Chips:
     east_west: int
     north_south: int
     border: int
+    interval: int
+    border_interval: int
     router_buffer: int
     core_buffer: int
     host: Place
@@ -63,6 +69,10 @@ class Chips:
             return self.north_south
         x = at[0] + STEP_OF[way][0]
         return self.east_west if x // self.width == at[0] // self.width else self.border
+
+    def ticks_between(self, at: Place, way: Name) -> int:
+        x = at[0] + STEP_OF[way][0]
+        return self.interval if x // self.width == at[0] // self.width else self.border_interval
 
     def output(self, at: Place, core: int) -> Name:
         """Rule N3."""
@@ -142,7 +152,9 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
     out.core_peak = dict.fromkeys(entrance, 0)
     out.busy = dict.fromkeys(entrance, 0)
     working: dict[int, tuple[int, int]] = {}  # core: (flit, finished at)
-    on_link: dict[tuple[Place, Name], tuple[tuple[int, set[int]], int]] = {}  # arrives at
+    on_link: dict[tuple[Place, Name], deque[tuple[tuple[int, set[int]], int]]] = {
+        link: deque() for link in last if link[1][0] != "core"}  # flits and when they arrive
+    idle_from = dict.fromkeys(on_link, 0)
     began = dict.fromkeys(senders, 0)
     out.stalled = dict.fromkeys(senders, 0)
     out.done = {s: tail[s] for s in senders if not queue[s]}
@@ -150,11 +162,9 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
     for t in range(limit):
         freed: list[tuple[Place, Name]] = []
         # 1 arrivals
-        for at, way in list(on_link):
-            flit, when = on_link[at, way]
-            if when == t:
-                del on_link[at, way]
-                fifos[chips.neighbour(at, way), ACROSS[way]].append(flit)
+        for (at, way), flying in on_link.items():
+            while flying and flying[0][1] == t:
+                fifos[chips.neighbour(at, way), ACROSS[way]].append(flying.popleft()[0])
         # 2 senders
         for sender in senders:
             into = chips.place(sender), sender
@@ -177,7 +187,7 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
                   for (at, name), (_, cores) in heads.items()}
         for at, way in last:
             wants = [i for i, name in enumerate(inputs[at]) if way in wishes.get((at, name), ())]
-            if not wants or (at, way) in on_link:
+            if not wants or idle_from.get((at, way), 0) > t:
                 continue
             if way[0] == "core":
                 if room[way[1]] == 0:
@@ -198,7 +208,8 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
             else:
                 to = chips.neighbour(at, way)
                 free[to, ACROSS[way]] -= 1
-                on_link[at, way] = (flit, copy), t + chips.ticks(at, way)
+                on_link[at, way].append(((flit, copy), t + chips.ticks(at, way)))
+                idle_from[at, way] = t + chips.ticks_between(at, way)
                 out.link_flits[at, to] += 1
         for key, (_, cores) in heads.items():
             if not cores:
@@ -223,8 +234,9 @@ def run(chips: Chips, sends: list[list[Flit]], tails: list[int], limit: int = 10
         for core in released:
             room[core] += 1
         out.outstanding.append(sum(len(cores) for fifo in fifos.values() for _, cores in fifo)
-                               + sum(len(cores) for (_, cores), _ in on_link.values()))
-        if not (heads or on_link or any(queue.values()) or any(entrance.values())
+                               + sum(len(cores) for flying in on_link.values()
+                                     for (_, cores), _ in flying))
+        if not (heads or any(on_link.values()) or any(queue.values()) or any(entrance.values())
                 or any(fifos.values())):
             break
     else:

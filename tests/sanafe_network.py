@@ -52,7 +52,8 @@ def mapped(scenario: Scenario) -> Mapping:
 
 
 def quantized(s: Scenario) -> QuantizedNetwork:
-    """LIF without synaptic current on loihi1, four of five sources excitatory."""
+    """LIF without synaptic current on loihi1, four of five sources excitatory. Links take a flit
+    a ns, as those of SANA-FE's own network do."""
     rng = np.random.default_rng(s.seed)
     population = neurons(
         "p", s.neurons, threshold=np.full(s.neurons, THRESHOLD),

@@ -53,7 +53,7 @@ TARGET = TargetSpec(
     synapse=SynapseLimits((8,), 0, 7, 1 << 15, 62, 8, ("dense", "sparse")),
     input=InputLimits(("spikes",), 0, False),
     core=CoreLimits(1024, 4096, 4096, 1, 1 << 20, 64, 8, 32, 32, 0),
-    chip=ChipLayout(128, 8, 4, 4, 1), timing=Timing(100, 1, 16, 16, 0, 0, (1,), (10,)),
+    chip=ChipLayout(128, 8, 4, 4, 1), timing=Timing(100, 1, 16, 16, 10, 100, 0, 0, (1,), (10,)),
     phases=("collect", "update", "fire"), edge_latency=1,
     costs=dict.fromkeys(EVENTS, (1.7, 2.1)),
     citations=(Citation("core.neurons", "made up", True),))

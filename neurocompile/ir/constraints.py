@@ -42,7 +42,8 @@ class Constraints(Node):
         pinned core holds nothing else.
     weights
         What a mapping is chosen by: the sum of weight times ``cores``, ``messages``,
-        ``operations`` (of the worst core) and ``hops``. Empty: fewest cores, then messages.
+        ``operations`` (of the worst core), ``hops`` and ``links`` (messages over the fullest link
+        between chips). Empty: fewest cores, then messages.
     faults
         Tiles, or cores of tiles, that nothing may be on.
     tiles

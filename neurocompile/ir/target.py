@@ -119,6 +119,9 @@ class ChipLayout(Node):
 
     ``router``: whether a spike travels once to each core it is for (``unicast``) or once along the
     tree of their routes, copied where these part (``multicast``).
+
+    ``link_messages``: messages a step that may go from a chip to the next, and as many back; 0: no
+    such limit.
     """
 
     cores: int
@@ -127,6 +130,7 @@ class ChipLayout(Node):
     cores_per_tile: int
     chips: int
     router: Literal["unicast", "multicast"] = "unicast"
+    link_messages: int = 0
 
 
 @register
@@ -140,6 +144,9 @@ class Timing(Node):
         Synapses a core reads at once: n of them take ceil(n / lanes) times the event's time.
     router_buffer, core_buffer
         Flits that wait at each input of a router, and at the entrance of a core.
+    link_interval_ticks, chip_link_interval_ticks
+        Ticks from one flit to the next over a link inside a chip and between two chips. How long
+        a flit is on its way is the time of its hop.
     host_x, host_y
         The tile of each chip where spikes of inputs enter.
     barrier_tiles, barrier_ticks
@@ -151,6 +158,8 @@ class Timing(Node):
     lanes: int
     router_buffer: int
     core_buffer: int
+    link_interval_ticks: int
+    chip_link_interval_ticks: int
     host_x: int
     host_y: int
     barrier_tiles: tuple[int, ...]

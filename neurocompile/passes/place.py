@@ -2,7 +2,8 @@
 
 Cores in the order of the Fiedler vector of their traffic go along a Hilbert curve; then the best
 exchange of two cores, or move to a free place, is made until none helps, from this start and from
-a few shaken ones. Networks larger than a chip take as few chips as they can. What the user wants
+a few shaken ones. Networks larger than a chip take as few chips as they can: cores get their chips
+first, by what goes over the links between these, then tiles on them. What the user wants
 of a core (docs/mapping.md) holds from the start and in each exchange. For a multicast router,
 exchanges that make its trees smaller follow.
 """
@@ -14,10 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.diagnostics import fail
+from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.mapping import Mapping, Placement
+from neurocompile.passes.links import relieve
 from neurocompile.verification.mesh import at, hops_between, places_of
-from neurocompile.verification.routes import trees_of
+from neurocompile.verification.routes import check_links, trees_of
 from neurocompile.verification.traffic import traffic
 
 Floats = npt.NDArray[np.float64]
@@ -43,9 +45,17 @@ class Place:
     def run(self, mapping: Mapping) -> Mapping:
         """The mapping with its placement. Its cores are numbered 0 to n_cores - 1.
 
-        Raises :class:`CompileError` (E547) where more cores are to be on a tile or a chip than it
-        has.
+        Raises :class:`CompileError`: E547 where more cores are to be on a tile or a chip than it
+        has, E529 where more messages go over a link between chips than it carries.
         """
+        placed = self.unchecked(mapping)
+        found = Diagnostics()
+        check_links(placed, found)
+        found.raise_if_errors()
+        return placed
+
+    def unchecked(self, mapping: Mapping) -> Mapping:
+        """As :meth:`run`, whatever goes over links between chips."""
         layout, n = mapping.target.chip, mapping.n_cores
         places = places_of(layout, n, mapping.constraints)
         allowed = _allowed(mapping, places)
@@ -55,8 +65,16 @@ class Place:
         between = traffic(mapping).between
         both = between + between.T
         hops = hops_between(places, layout).astype(float)
+        rng = np.random.default_rng(self.seed)
         place = _start(_line(both), allowed, places, mapping)
-        search = _Exchange(both, hops, np.random.default_rng(self.seed), allowed)
+        if places.chip[0] != places.chip[-1]:
+            # Few hops are a start with little over links.
+            place = _Exchange(both, hops, rng, allowed).descend(place)
+            chips = np.asarray(places.chip, np.int64)
+            place = relieve(_between_chips(mapping, between), chips, place, allowed,
+                            layout.link_messages, rng)
+            allowed &= places.chip == places.chip[place][:, None]
+        search = _Exchange(both, hops, rng, allowed)
         place = search.best_from(place)
         if layout.router == "multicast":
             from neurocompile.passes.trees import descend  # loads Numba
@@ -78,6 +96,20 @@ def _allowed(mapping: Mapping, places: Placement) -> Bools:
         if part.population in wanted.chips:
             allowed[part.core] &= places.chip == wanted.chips[part.population]
     return allowed
+
+
+def _between_chips(mapping: Mapping, between: Floats) -> Floats:
+    """Messages from core to core as they count on links between chips, shape (n, n). A multicast
+    router sends a spike over a link once: its cores have even shares of it, which is exact where
+    they are on one chip, and too little where they are not."""
+    if mapping.target.chip.router == "unicast":
+        return between
+    trees = trees_of(mapping)
+    size = np.diff(trees.indptr)
+    shares = np.zeros_like(between)
+    np.add.at(shares, (np.repeat(trees.source, size), trees.cores),
+              np.repeat(trees.rate / size, size))
+    return shares
 
 
 def _start(line: Ints, allowed: Bools, places: Placement, mapping: Mapping) -> Ints:
@@ -140,7 +172,12 @@ class _Exchange:
 
     def _shaken(self, place: Ints) -> Ints:
         shaken: Ints = place.copy()
-        chosen = self.rng.permutation(len(place))[:max(2, min(8, len(place) // 4))]
+        chosen = self.rng.permutation(len(place))
+        if self.allowed is not None:
+            # Those that may change places with the first, as the cores of its chip.
+            first = chosen[0]
+            chosen = chosen[self.allowed[first, place[chosen]] & self.allowed[chosen, place[first]]]
+        chosen = chosen[:max(2, min(8, len(place) // 4))]
         shaken[chosen] = shaken[np.roll(chosen, 1)]
         return shaken
 

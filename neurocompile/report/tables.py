@@ -155,8 +155,10 @@ def _show_costs(console: Console, cores: dict[str, Any]) -> None:
         (name, entry["value"], entry["lower_bound"], entry["ratio_to_bound"])
         for name, entry in rows if entry])
     if cores["links"]:
-        show_table(console, "messages between chips, a step", ("from", "to", "messages"),
-                   [(link["from"], link["to"], link["messages"]) for link in cores["links"]])
+        show_table(console, "links between chips, a step",
+                   ("from", "to", "messages", "carries", "share"),
+                   [(link["from"], link["to"], link["messages"], link["capacity"] or "no limit",
+                     link["share"]) for link in cores["links"]])
 
 
 def _show_populations(console: Console, populations: Sequence[dict[str, Any]]) -> None:
@@ -246,7 +248,7 @@ def show_target(console: Console, facts: dict[str, Any]) -> None:
         return f"[{sources.setdefault(stated, len(sources) + 1)}]" if stated else ""
 
     entries = {"edge_latency": facts["edge_latency"]}
-    for group in ("machine", "neuron", "synapse", "input", "core", "chip"):
+    for group in ("machine", "neuron", "synapse", "input", "core", "chip", "timing"):
         entries |= {f"{group}.{key}": entry for key, entry in facts[group].items()}
     show_table(console, "", ("number", "value", "source"),
                [(key, _value(entry["value"]), reference(entry)) for key, entry in entries.items()])

@@ -43,6 +43,10 @@ CODES: dict[str, tuple[str, str]] = {
              "A method of partitioning was left out: it is not installed, the network is larger "
              "than it takes, or it cannot keep what a mapping file wants. The mapping is legal, "
              "and may use more cores than it could."),
+    "E529": ("link between chips",
+             "At the rates that the mapping counts with, more messages a step go from a chip to "
+             "the next than the link between them carries, messages to chips farther on among "
+             "them."),
     "E530": ("neuron on no core", "A mapping places each neuron of the chip on exactly one core."),
     "E531": ("neuron on several cores",
              "A mapping places each neuron of the chip on exactly one core."),

@@ -29,9 +29,10 @@ _Ints = npt.NDArray[np.int64]
 
 
 def check_mapping(mapping: Mapping) -> list[Diagnostic]:
-    """Everything wrong with ``mapping``: E524, E525, E530 to E539. Empty if it is right.
+    """Everything wrong with ``mapping``: E524, E525, E529 to E539. Empty if it is right.
 
-    Limits and accounting are recounted only if every neuron is on exactly one core.
+    Limits and accounting are recounted only if every neuron is on exactly one core; links between
+    chips only if these and the places are right.
     """
     found = Diagnostics()
     homes = _homes(mapping, found)
@@ -42,6 +43,10 @@ def check_mapping(mapping: Mapping) -> list[Diagnostic]:
         use = recount(mapping, homes)
         _check_limits(mapping, use, found)
         _check_accounting(mapping, use, found)
+    if mapping.placement is not None and not any(d.is_error for d in found):
+        from neurocompile.verification.routes import check_links  # which counts with `arrivals`
+
+        check_links(mapping, found)
     return list(found)
 
 

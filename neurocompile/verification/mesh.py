@@ -18,6 +18,7 @@ from neurocompile.ir.mapping import Placement
 from neurocompile.ir.target import ChipLayout
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 NOTHING = Constraints()
 
@@ -34,13 +35,17 @@ def total_hops(between: Floats, placement: Placement, layout: ChipLayout) -> flo
     return float(np.sum(between * hops_between(placement, layout)))
 
 
-def chip_links(between: Floats, placement: Placement) -> list[tuple[int, int, float]]:
-    """(from chip, to chip, messages a step) of every pair of chips that has any."""
-    n = int(placement.chip.max(initial=0)) + 1
-    links = np.zeros((n, n))
-    np.add.at(links, (placement.chip[:, None], placement.chip[None, :]), between)
-    np.fill_diagonal(links, 0.0)
-    return [(int(a), int(b), float(links[a, b])) for a, b in np.argwhere(links > 0)]
+def chip_links(rate: Floats, source: Ints, lowest: Ints, highest: Ints, n_chips: int,
+               ) -> list[tuple[int, int, float]]:
+    """(from chip, to chip, messages a step) of every link between two chips of the row, in both
+    directions. ``rate`` messages a step go from chip ``source`` to ``lowest`` and to ``highest``,
+    over each link on these ways once."""
+    right, left = (np.bincount(source * n_chips + end, rate, n_chips ** 2).reshape(n_chips, n_chips)
+                   for end in (highest, lowest))
+    # Sums of what goes over each link, not differences of sums: 0 is 0.
+    return [link for c in range(n_chips - 1)
+            for link in ((c, c + 1, float(right[:c + 1, c + 1:].sum())),
+                         (c + 1, c, float(left[c + 1:, :c + 1].sum())))]
 
 
 def places_of(layout: ChipLayout, n_cores: int, wanted: Constraints = NOTHING) -> Placement:

@@ -9,11 +9,11 @@ each of these up and down as far as needed. Each link of this tree is a hop, onc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from neurocompile.diagnostics import Diagnostics
 from neurocompile.ir.base import FloatArray
 from neurocompile.ir.mapping import Mapping, Placement
 from neurocompile.ir.target import ChipLayout
@@ -118,19 +118,37 @@ def hops_bound_of(mapping: Mapping) -> float:
 
 
 def links_of(mapping: Mapping) -> list[tuple[int, int, float]]:
-    """(from chip, to chip, messages a step) of every pair of chips that has any. A multicast router
-    sends a spike to a chip once, however many cores it is for there."""
+    """(from chip, to chip, messages a step) of every link between chips of a placed mapping, up to
+    the last chip in use, in both directions. A message to a chip farther on goes over each link on
+    its way; a multicast router sends a spike over a link once, however many cores it is for."""
     placement = mapping.placement
     assert placement is not None
+    chips = np.asarray(placement.chip, np.int64)
+    n_chips = int(chips.max(initial=0)) + 1
+    if n_chips == 1:
+        return []
     if mapping.target.chip.router == "unicast":
-        return chip_links(traffic(mapping).between, placement)
+        between = traffic(mapping).between
+        sender, receiver = np.nonzero(between)
+        end = chips[receiver]
+        return chip_links(between[sender, receiver], chips[sender], end, end, n_chips)
     trees = trees_of(mapping)
-    chips: Any = np.asarray(placement.chip, np.int64)
-    n = int(chips.max(initial=0)) + 1
-    group = np.repeat(np.arange(len(trees.source)), np.diff(trees.indptr))
-    pairs = np.unique(group * n + chips[trees.cores])
-    sender, receiver = chips[trees.source[pairs // n]], pairs % n
-    links = np.zeros((n, n))
-    np.add.at(links, (sender, receiver), trees.rate[pairs // n])
-    np.fill_diagonal(links, 0.0)
-    return [(int(a), int(b), float(links[a, b])) for a, b in np.argwhere(links > 0)]
+    ends, start = chips[trees.cores], trees.indptr[:-1]
+    lowest, highest = (extreme.reduceat(ends, start) if len(start) else ends
+                       for extreme in (np.minimum, np.maximum))
+    return chip_links(trees.rate, chips[trees.source], lowest, highest, n_chips)
+
+
+def check_links(mapping: Mapping, found: Diagnostics) -> None:
+    """E529 for each link between chips of a placed mapping that carries more than it can."""
+    limit = mapping.target.chip.link_messages
+    if not limit:
+        return
+    hint = ("pin populations that send much to each other to one chip" if mapping.rates else
+            "state calibration data (--calibrate): without, every neuron counts as always firing")
+    for start, end, messages in links_of(mapping):
+        # Means of many steps, summed: a limit that is just reached is kept.
+        if messages > limit * (1 + 1e-9):
+            found.add("E529", f"link from chip {start} to chip {end}",
+                      "more messages a step go over it than it carries", got=f"{messages:.6g}",
+                      limit=f"{mapping.target.name}.link_messages = {limit}", hint=hint)

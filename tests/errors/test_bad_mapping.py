@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,21 @@ def test_commands_refuse_what_cannot_be_read_or_kept(golden: Golden) -> None:
             texts.append(result.stderr)
     assert texts[::2] == texts[1::2]
     golden("mapping_refused.txt", "".join(texts[::2]))
+
+
+@pytest.mark.usefixtures("in_folder")
+def test_links_that_would_carry_too_much_are_all_named(golden: Golden) -> None:
+    """Chips of two cores, whose links carry ten messages a step."""
+    text = (resources.files("neurocompile.targets") / "loihi1.toml").read_text("utf-8")
+    for key, value in (("cores", 2), ("link_messages", 10)):
+        text = re.sub(rf"^{key} = .*$", f'{key} = {{ value = {value}, assumed = "a test" }}', text,
+                      count=1, flags=re.MULTILINE)
+    Path("narrow.toml").write_text(text)
+    Path("small.toml").write_text("partition.neurons_per_core = 20\n")
+    texts = []
+    for verb in (("compile", "digits.nir", "-o", "new"), ("check", "digits.nir")):
+        result = run(*verb, "-t", "narrow.toml", "-c", "digits.toml", "--mapping", "small.toml")
+        assert (result.exit_code, result.stdout) == (1, "")
+        texts.append(result.stderr)
+    assert texts[0] == texts[1]
+    golden("mapping_links.txt", texts[0])

@@ -39,8 +39,9 @@ def cases(draw: st.DrawFn) -> Case:
     cores = draw(st.lists(tile, min_size=n_cores, max_size=n_cores))
     used = 1 + max(x for x, _ in cores) // width
     hop = st.one_of(st.integers(1, 3), st.integers(1, 80))
-    chips = Chips(width, height, used, draw(hop), draw(hop), draw(hop), draw(st.integers(1, 3)),
-                  draw(st.integers(1, 3)),
+    # Intervals above and below the time of a hop: flits on a link one by one, and several at once.
+    chips = Chips(width, height, used, draw(hop), draw(hop), draw(hop), draw(hop), draw(hop),
+                  draw(st.integers(1, 4)), draw(st.integers(1, 3)),
                   (draw(st.integers(0, width - 1)), draw(st.integers(0, height - 1))),
                   tuple(cores))
     senders = len(chips.senders())

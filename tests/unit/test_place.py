@@ -18,11 +18,11 @@ from neurocompile.verification.hop_bound import _within_tiles, hop_bound
 from neurocompile.verification.mapping import check_mapping
 from neurocompile.verification.mesh import (
     at,
-    chip_links,
     hops_between,
     places_of,
     total_hops,
 )
+from neurocompile.verification.routes import links_of
 from neurocompile.verification.traffic import traffic
 
 
@@ -71,9 +71,9 @@ def test_more_cores_than_a_chip_go_on_the_next_and_their_links_are_said() -> Non
     assert mapping.placement is not None
     assert np.bincount(mapping.placement.chip).max() <= 4
     between = traffic(mapping).between
-    crossing = sum(n for _, _, n in chip_links(between, mapping.placement))
     home = mapping.placement.chip
-    assert crossing == between[home[:, None] != home[None, :]].sum() > 0
+    apart = np.abs(home[:, None] - home)
+    assert sum(n for _, _, n in links_of(mapping)) == (between * apart).sum() > 0
 
 
 @pytest.mark.parametrize("layout", [
@@ -108,6 +108,22 @@ def test_exchanges_count_hops_as_the_measure_does() -> None:
             swapped = ended.copy()
             swapped[[a, b]] = swapped[[b, a]]
             assert total_hops(between, at(places, swapped), layout) >= after - 1e-9
+
+
+def test_restarts_keep_cores_on_their_chips() -> None:
+    """Of six cores a chip some change places, none with one of the other chip."""
+    from neurocompile.passes.place import _Exchange
+
+    layout = ChipLayout(6, 3, 2, 1, 2)
+    places = places_of(layout, 12)
+    allowed = places.chip == places.chip[:, None]
+    search = _Exchange(np.zeros((12, 12)), hops_between(places, layout).astype(float),
+                       np.random.default_rng(0), allowed)
+    start = np.arange(12)
+    for _ in range(20):
+        shaken = search._shaken(start)
+        assert sorted(shaken) == start.tolist() != shaken.tolist()
+        assert allowed[start, shaken].all()
 
 
 def test_facts_give_each_cost_with_its_bound_and_ratio() -> None:

@@ -150,9 +150,9 @@ def test_places_that_the_user_wants_hold_for_trees() -> None:
 def test_a_spike_goes_to_another_chip_once() -> None:
     target = multicast(2, 2, chips=3, neurons=2)
     mapping = placed(star(target, 3), [0, 0, 1, 1], [0, 0, 0, 1], [0, 1, 1, 2])
-    assert links_of(mapping) == [(0, 1, 1.0), (0, 2, 1.0)]
+    assert links_of(mapping) == [(0, 1, 1.0), (1, 0, 0.0), (1, 2, 1.0), (2, 1, 0.0)]
     single = replace(mapping, target=replace(target, chip=replace(target.chip, router="unicast")))
-    assert links_of(single) == [(0, 1, 2.0), (0, 2, 1.0)]
+    assert links_of(single) == [(0, 1, 3.0), (1, 0, 0.0), (1, 2, 1.0), (2, 1, 0.0)]
 
 
 def test_facts_say_which_router_and_bound_its_hops() -> None:

@@ -47,6 +47,12 @@ def predicted(mapping: Mapping, run: tuple[Arrays, Arrays]) -> rules.Prediction:
     return rules.predict(at, run[0], rules.updated(at, *run))
 
 
+def test_a_link_takes_a_flit_a_cycle_of_sanafes_own_network(mapping: Mapping) -> None:
+    timing = mapping.target.timing
+    assert timing.link_interval_ticks * timing.tick_ps == 1000
+    assert mapping.target.costs["hop_east_west"][1] == 4.1
+
+
 def test_spikes_are_those_of_the_integer_reference(run: tuple[Arrays, Arrays]) -> None:
     assert len(SAID["spikes"]) > 100
     assert np.argwhere(run[0]).tolist() == SAID["spikes"]

@@ -1,7 +1,8 @@
 """The rules of docs/timing.md, each in a case small enough to count by hand.
 
-Links take 3 ticks east and west, 5 north and south and 20 between chips unless stated; buffers
-have two slots; a chip has 4 x 3 tiles and its host at (0, 0) (``noc_factory.small``).
+Links take 3 ticks east and west, 5 north and south and 20 between chips, and a flit after 3 and
+between chips 20 ticks, unless stated; buffers have two slots; a chip has 4 x 3 tiles and its host
+at (0, 0) (``noc_factory.small``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from neurocompile_backends.chip.timing.estimate import estimate, new_estimate_st
 from neurocompile_backends.chip.timing.layout import (
     DELIVERED,
     FINISHED,
+    HOPS,
+    P_INTERVAL,
     P_TICKS,
     R_LAG,
     R_NETWORK,
@@ -108,6 +111,50 @@ def test_two_flits_for_one_link_go_one_after_the_other() -> None:
     assert result.handed.tolist() == [0, 0]
     assert times(result, DELIVERED) == [3, 6]
     assert result.summary[R_LAG] == 3
+
+
+@pytest.mark.parametrize(("interval", "delivered"), [
+    (1, [3, 4]), (2, [3, 5]), (3, [3, 6]), (7, [3, 10])])
+def test_flits_of_a_link_are_its_interval_apart(interval: int, delivered: list[int]) -> None:
+    """Each is on its way for 3 ticks, whether others are or not."""
+    chips = small([(0, 0), (0, 0), (1, 0), (1, 0)], interval=interval)
+    result = traced(sending(chips, {0: [flit(0, 2, 1)], 1: [flit(0, 3, 1)]}))
+    assert times(result, DELIVERED) == delivered
+    assert result.summary[R_LAG] == interval
+
+
+def test_a_flit_that_comes_within_the_interval_waits_for_its_end() -> None:
+    """The link is idle again in tick 7, long after the first flit arrived."""
+    chips = small([(0, 0), (1, 0)], interval=7)
+    result = traced(sending(chips, {0: [flit(0, 1, 1), flit(5, 1, 1), flit(7, 1, 1)]}))
+    assert times(result, DELIVERED) == [3, 10, 17]
+
+
+def test_links_between_chips_have_an_interval_of_their_own() -> None:
+    """Ticks 0 and 6 over the border; and both take 5 ticks north, an interval of 3 apart."""
+    chips = small([(3, 0), (3, 0), (4, 0), (4, 1)], border_interval=6)
+    result = traced(sending(chips, {0: [flit(0, 2, 1)], 1: [flit(0, 2, 1)]}))
+    assert times(result, DELIVERED) == [20, 26]
+    chips = small([(0, 0), (0, 0), (0, 1)], border_interval=6)
+    result = traced(sending(chips, {0: [flit(0, 2, 1)], 1: [flit(0, 2, 1)]}))
+    assert times(result, DELIVERED) == [5, 8]
+
+
+def test_several_flits_are_on_a_link_at_once() -> None:
+    """Four within the 20 ticks of the first, each in a slot of its own behind the link."""
+    chips = small([(3, 0), (4, 0)], border_interval=2, router_buffer=4)
+    mesh, result = sending(chips, {0: [flit(0, 1, 1)] * 4}).simulated()
+    assert traced(sending(chips, {0: [flit(0, 1, 1)] * 4})).handed.tolist() == [0, 0, 0, 0]
+    assert times(result, DELIVERED) == [20, 22, 24, 26]
+    assert result.buffer_peak[mesh.links[3, 0]] == 1  # what is on its way is not in the buffer
+
+
+def test_a_flit_on_a_link_holds_a_slot_behind_it() -> None:
+    """Flits leave at 0 and 2, and both slots are promised. The first arrives at 20 and goes on; its
+    slot is free from 21, when the third leaves. The second frees its own from 23."""
+    chips = small([(3, 0), (4, 0)], border_interval=2, router_buffer=2)
+    result = traced(sending(chips, {0: [flit(0, 1, 1)] * 4}))
+    assert times(result, DELIVERED) == [20, 22, 41, 43]
 
 
 def test_inputs_take_turns() -> None:
@@ -291,18 +338,19 @@ def test_the_estimate_is_exact_for_one_flit() -> None:
     assert result.busy.tolist() == exact.busy.tolist()
 
 
-def test_the_estimate_knows_a_link_that_is_too_slow() -> None:
+@pytest.mark.parametrize(("interval", "ticks"), [(20, 801), (4, 39 * 4 + 21), (25, 39 * 25 + 21)])
+def test_the_estimate_knows_a_link_that_is_too_slow(interval: int, ticks: int) -> None:
     """Four cores of a tile send ten flits each over one link of 20 ticks to two of the next chip.
 
-    The last of 40 leaves the link at 800, and is worked on for a tick.
+    The last of 40 enters the link after 39 intervals, and is worked on for a tick at its end.
     """
-    chips = small([(3, 0)] * 4 + [(4, 0)] * 2)
+    chips = small([(3, 0)] * 4 + [(4, 0)] * 2, border_interval=interval, router_buffer=8)
     case = sending(chips, {i: [flit(0, 4 + i % 2, 1)] * 10 for i in range(4)})
     mesh, exact = case.simulated()
     result = new_result(mesh)
     estimate(mesh, step_of(case.sends, case.tails), result, new_estimate_state(mesh, 40))
-    assert exact.summary[R_TICKS] == 801
-    assert result.summary[R_TICKS] == 801
+    assert exact.summary[R_TICKS] == ticks
+    assert result.summary[R_TICKS] == ticks
     assert result.summary[R_UNIT] == -1
     assert REASONS[result.summary[R_REASON]] == "waiting for the network"
 
@@ -341,6 +389,17 @@ def test_every_shipped_target_has_a_mesh(name: str) -> None:
     assert mesh.n_links == 2 * (width * (height - 1) + height * (width - 1))
     ticks = {ticks_of(target, "hop_east_west"), ticks_of(target, "hop_north_south")}
     assert set(mesh.ports[:mesh.n_links, P_TICKS].tolist()) == ticks
+    assert set(mesh.ports[:mesh.n_links, P_INTERVAL].tolist()) == {
+        target.timing.link_interval_ticks}
+
+
+def test_links_have_the_intervals_of_the_target() -> None:
+    target = load_target("loihi1")
+    mesh = build_mesh(target, Placement(np.array([0, 1]), np.array([7, 0]), np.array([0, 0])))
+    between = mesh.link_kind == HOPS.index("hop_chip")
+    assert between.sum() == 2 * target.chip.mesh_height
+    assert set(mesh.ports[:mesh.n_links, P_INTERVAL][between].tolist()) == {100}
+    assert set(mesh.ports[:mesh.n_links, P_INTERVAL][~between].tolist()) == {10}
 
 
 def test_a_mesh_of_one_tile_has_no_links() -> None:

@@ -22,7 +22,7 @@ from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.checkpoint import Checkpoint, Part, Saved
 from neurocompile_backends.chip.load import Loaded, load
 from neurocompile_backends.chip.run import Chip, barrier_of, new_series
-from neurocompile_backends.chip.timing.layout import P_TICKS, REASONS, Mesh
+from neurocompile_backends.chip.timing.layout import P_INTERVAL, REASONS, Mesh
 from neurocompile_backends.simulator.run import available_cpus, fingerprints
 
 Ints = npt.NDArray[Any]
@@ -249,7 +249,7 @@ def _cores(p: Profile, elapsed: int, rows: int) -> list[dict[str, Any]]:
 def _links(p: Profile, elapsed: int, rows: int) -> list[dict[str, Any]]:
     """The links that are busy longest, with the most flits that waited behind each."""
     mesh, flits = p.mesh, p.totals.link_flits
-    ticks = link_ticks(mesh)
+    ticks = link_intervals(mesh)
     order = np.argsort(-flits * ticks, kind="stable")[:rows]
     ends = link_ends(mesh)
     return [{
@@ -259,9 +259,9 @@ def _links(p: Profile, elapsed: int, rows: int) -> list[dict[str, Any]]:
     } for i in order.tolist() if flits[i]]
 
 
-def link_ticks(mesh: Mesh) -> Ints:
-    """Ticks a flit occupies each link, shape (L,)."""
-    return mesh.ports[:mesh.n_links, P_TICKS]
+def link_intervals(mesh: Mesh) -> Ints:
+    """Ticks a flit keeps each link from the next, shape (L,)."""
+    return mesh.ports[:mesh.n_links, P_INTERVAL]
 
 
 def link_ends(mesh: Mesh) -> list[list[int]]:

@@ -18,7 +18,7 @@ from neurocompile.passes.place import Place
 from neurocompile.passes.portfolio.tiles import TiledCore, tiled
 from neurocompile.verification.mapping import check_mapping
 from neurocompile.verification.mesh import working_cores
-from neurocompile.verification.routes import hops_of
+from neurocompile.verification.routes import hops_of, links_of
 from neurocompile.verification.traffic import traffic
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ MOST_COUNTS = 500_000_000
 @dataclass(frozen=True)
 class Portfolio:
     """Give each neuron a core, by the candidate with the fewest cores, then the fewest messages,
-    or the least weighted sum where the user's constraints have weights.
+    or the least weighted sum where the user's constraints have weights. Where links between chips
+    have a limit, candidates that keep it come first.
 
     Candidates are sequential blocks, tiles of structured layers and, for networks with sparse
     projections, overlap growth and METIS; or those of ``constraints.methods``, for networks of any
@@ -105,26 +106,28 @@ class Portfolio:
         return best
 
     def _cost(self, mapping: Mapping) -> tuple[float, ...]:
-        """Cores, then messages, or the weighted sum; messages from the host go over the mesh as
-        well."""
+        """What links between chips cannot carry, then cores, then messages, or the weighted sum;
+        messages from the host go over the mesh as well."""
         measured = traffic(mapping, self.rates)
         messages = measured.messages + float(measured.from_host.sum())
-        weights = mapping.constraints.weights
+        weights, limit = mapping.constraints.weights, mapping.target.chip.link_messages
+        hops, links = 0.0, []
+        if limit or weights.get("hops") or weights.get("links"):
+            placed = Place(self.seed).unchecked(replace(mapping, rates=self.rates))
+            hops = hops_of(placed) if weights.get("hops") else 0.0
+            links = [load for _, _, load in links_of(placed)]
+        over = round(sum(max(load - limit, 0.0) for load in links), 9) if limit else 0.0
         if not weights:
-            return mapping.n_cores, round(messages, 9)
-        hops = 0.0
-        if weights.get("hops"):
-            placed = Place(self.seed).run(replace(mapping, rates=self.rates))
-            hops = hops_of(placed)
+            return over, mapping.n_cores, round(messages, 9)
         worst = float(measured.operations.max(initial=0.0))
         values = {"cores": mapping.n_cores, "messages": messages, "operations": worst,
-                  "hops": hops}
-        return (round(sum(weight * values[name] for name, weight in weights.items()), 9),)
+                  "hops": hops, "links": max(links, default=0.0)}
+        return over, round(sum(weight * values[name] for name, weight in weights.items()), 9)
 
     def _others(self, quantized: QuantizedNetwork, wanted: Constraints, first: Mapping | None,
                 notes: Diagnostics) -> Iterator[Mapping]:
         most = working_cores(quantized.target.chip, wanted)
-        if first is not None and not wanted.weights:
+        if first is not None and _fewest_cores(quantized, wanted):
             most = min(most, first.n_cores)
         methods = wanted.methods or DEFAULT
         kinds = {type(p.transform) for p in quantized.projections}
@@ -177,7 +180,7 @@ class Portfolio:
                     start = int(home.max()) + 1 - network.n_pinned
             if home is not None:
                 yield search.mapping_of(quantized, graph, home, network.n_pinned)
-                if not wanted.weights:
+                if _fewest_cores(quantized, wanted):
                     most = min(most, int(home.max()) + 1)
 
     def _cut(self, name: str, graph: Graph, pinned: Homes, parted: int,
@@ -201,6 +204,12 @@ class Portfolio:
         notes.add("I528", "network", f"{SEARCHES[name]} was not tried",
                   got=f"{package} is not installed", hint=f"pip install 'neurocompile[{extra}]'")
         return None
+
+
+def _fewest_cores(quantized: QuantizedNetwork, wanted: Constraints) -> bool:
+    """Is a candidate with more cores than another never better? Not so by weights, nor where it may
+    be the one whose links between chips keep their limit."""
+    return not wanted.weights and not quantized.target.chip.link_messages
 
 
 def _none_of(methods: tuple[str, ...], notes: Diagnostics) -> CompileError:

@@ -7,7 +7,8 @@ bounds, of which the largest counts:
 * a sender that never stalls is done after all its ticks;
 * a core works on everything that reaches it, in turn: it cannot end before t + the work that
   arrives at t or later, for any t. Arrivals are sorted into 32 bins of time, and t tried for each;
-* a link takes its ticks for each flit handed over at t or later, in up to 8 bins.
+* a link takes its interval from each flit handed over at t or later to the next, in up to 8 bins,
+  and the last is its ticks on the way.
 
 Link loads are exact: a flit adds one where its row of links begins and takes one off where it
 ends, so that running sums along rows and columns are the loads.
@@ -22,6 +23,7 @@ from numba import njit
 
 from neurocompile_backends.chip.timing.layout import (
     NOTHING,
+    P_INTERVAL,
     P_TICKS,
     R_LAG,
     R_NETWORK,
@@ -229,7 +231,8 @@ def _load(mesh, out, state, n_bins, scale):
         for link in range(mesh.n_links):
             if flits[link]:
                 # A core works at least a tick on the last flit over the link.
-                end = start + flits[link] * mesh.ports[link, P_TICKS] + 1
+                end = (start + (flits[link] - 1) * mesh.ports[link, P_INTERVAL]
+                       + mesh.ports[link, P_TICKS] + 1)
                 if end > longest:
                     longest, since = end, start
     bins[:n_bins] = 0

@@ -29,17 +29,18 @@ HOPS = ("hop_east_west", "hop_north_south", "hop_chip")
 """The event that a hop over a link is, by ``Mesh.link_kind``."""
 
 # The compiled modules hold these numbers, and Numba's cache does not see a change here: clear it.
-# Columns of the table of buffers: flits in it, those and the slots promised to flits on their way,
-# slot of its head, first slot, slots, its router, its place among the inputs of the router, the
-# most flits that were in it, and ports that its head still wants.
+# Columns of the table of buffers: flits in it, those and the slots promised to flits on their way
+# (the next ones, in the order of arrival), slot of its head, first slot, slots, its router, its
+# place among the inputs of the router, the most flits that were in it, and ports that its head
+# still wants.
 (F_HELD, F_USED, F_HEAD, F_BASE, F_SLOTS, F_ROUTER, F_INPUT, F_PEAK, F_WANTS,
  F_COLUMNS) = range(10)
-# Columns of the table of ports: first destination of the flit on its way (-1: idle) and the one
-# after its last, input it took last, ticks of its link, its router, heads that want it, flits so
-# far, whether it is listed to decide in this tick and in the next, and from P_INPUTS on a bit for
-# each input whose head wants it.
-(P_FLIT, P_END, P_LAST, P_TICKS, P_ROUTER, P_WANTED, P_COUNT, P_NOW, P_NEXT,
- P_INPUTS) = range(10)
+# Columns of the table of ports: from when on it is idle, whether an event is ahead for that, input
+# it took last, ticks of a flit over its link and between two of them, its router, heads that want
+# it, flits so far, whether it is listed to decide in this tick and in the next, and from P_INPUTS
+# on a bit for each input whose head wants it.
+(P_IDLE, P_AHEAD, P_LAST, P_TICKS, P_INTERVAL, P_ROUTER, P_WANTED, P_COUNT, P_NOW, P_NEXT,
+ P_INPUTS) = range(11)
 
 
 class Mesh(NamedTuple):
@@ -210,7 +211,7 @@ def hop_counts(mesh: Mesh, link_flits: Ints) -> dict[str, int]:
 def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     """The mesh of all chips up to the last in use, with the cores of ``placement`` and the hosts.
 
-    A link takes at least one tick.
+    A flit takes at least one tick over a link.
     """
     chip, timing = target.chip, target.timing
     chips = int(np.max(placement.chip, initial=0)) + 1
@@ -239,8 +240,11 @@ def build_mesh(target: TargetSpec, placement: Placement) -> Mesh:
     buffers[1:, F_BASE] = np.cumsum(buffers[:-1, F_SLOTS])
 
     ports = np.zeros((n_links + n_cores, P_INPUTS - (-inputs.shape[1] // 64)), np.int64)
-    ports[:, [P_FLIT, P_LAST]] = -1
+    ports[:, P_LAST] = -1
     ports[:n_links, P_TICKS] = ticks[link_kind]
+    ports[:n_links, P_INTERVAL] = np.where(HOPS.index("hop_chip") == link_kind,
+                                           timing.chip_link_interval_ticks,
+                                           timing.link_interval_ticks)
     ports[:n_links, P_ROUTER] = ends[:, 0]
     ports[n_links:, P_ROUTER] = core_y * columns + core_x
     return Mesh(n_links, n_cores, n_senders, columns, buffers, ports, inputs, links,

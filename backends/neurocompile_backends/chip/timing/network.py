@@ -1,10 +1,11 @@
 """Every flit of a step over the mesh, by the rules of docs/timing.md (Numba, event-driven).
 
 Only ticks in which something happens are visited. Each link, sender and core has at most one
-event ahead, so the queue of events is a fixed table, a hierarchical timing wheel: level 0 has a
-list of events for each of the next 1024 ticks, each level above has 64 lists of longer spans, whose
-events move down when time gets there. A last event, "wake", stands for all ports that have to
-decide again in the next tick.
+event ahead of its own, and each flit on its way over a link is one: it has the slot that is
+promised to it, so there are as many as slots. So the queue of events is a fixed table, a
+hierarchical timing wheel: level 0 has a list of events for each of the next 1024 ticks, each level
+above has 64 lists of longer spans, whose events move down when time gets there. One event more,
+"wake", stands for all ports that have to decide again in the next tick.
 
 Within a tick the order of the lists does not matter: a buffer has one port or sender before it and
 one head, and slots freed in a tick are given back at its end (rule N2).
@@ -31,10 +32,11 @@ from neurocompile_backends.chip.timing.layout import (
     F_WANTS,
     FINISHED,
     NOTHING,
+    P_AHEAD,
     P_COUNT,
-    P_END,
-    P_FLIT,
+    P_IDLE,
     P_INPUTS,
+    P_INTERVAL,
     P_LAST,
     P_NEXT,
     P_NOW,
@@ -62,6 +64,8 @@ S_NEXT, S_READY, S_STILL, S_COLUMNS = range(4)
 # take in this tick, ticks it worked, and since when without a pause, on which flit first.
 C_UNTIL, C_AHEAD, C_NOW, C_BUSY, C_SINCE, C_FIRST, C_COLUMNS = range(7)
 
+# Columns of ``State.slots``: the first destination of the flit in it and the one after its last.
+LOW, HIGH = range(2)
 # Rows of ``State.lists``: ports that decide in this tick and in the next, buffers whose head left
 # in this tick, cores that may take a flit, buffers with a new head.
 DECIDING, LATER, EMPTIED, TAKING, FRESH = range(5)
@@ -75,13 +79,17 @@ Q_EVENTS = Q_FAR + 64 * LEVELS
 
 
 class State(NamedTuple):
-    """What ``simulate`` works on; nothing in it outlives a call. See ``new_state``."""
+    """What ``simulate`` works on; nothing in it outlives a call. See ``new_state``.
+
+    ``behind``: the link that each slot of a link's buffer is at the end of; these slots come first.
+    """
 
     buffers: Ints
     ports: Ints
     senders: Ints
     cores: Ints
     slots: SmallInts
+    behind: SmallInts
     handed: Ints
     due: Ints
     queue: Ints
@@ -90,14 +98,17 @@ class State(NamedTuple):
 
 def new_state(mesh: Mesh, flits: int, destinations: int) -> State:
     """Room for steps of up to so many flits and destinations."""
-    events = mesh.n_links + mesh.n_senders + mesh.n_cores + 1
+    units = mesh.n_links + mesh.n_senders + mesh.n_cores
+    sizes = mesh.buffers[:, F_SLOTS]
+    behind = np.repeat(np.arange(mesh.n_links, dtype=np.int32), sizes[:mesh.n_links])
+    events = units + 1 + len(behind)
     return State(
         np.zeros_like(mesh.buffers), np.zeros_like(mesh.ports),
         np.zeros((mesh.n_senders, S_COLUMNS), np.int64),
         np.zeros((mesh.n_cores, C_COLUMNS), np.int64),
-        np.zeros((int(mesh.buffers[:, F_SLOTS].sum()), 2), np.int32),
+        np.zeros((int(sizes.sum()), 2), np.int32), behind,
         np.zeros(flits, np.int64), np.zeros(destinations, np.int64),
-        np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((5, events), np.int64))
+        np.zeros(Q_EVENTS + 2 * events, np.int64), np.zeros((5, units), np.int64))
 
 
 def _trailing_zeros(typing_context, bits):  # noqa: ARG001
@@ -173,16 +184,22 @@ def _advance(now, queue):
 
 
 @njit(cache=True)
-def _enter(buffer, low, high, buffers, slots):
-    """A flit for destinations ``low`` to ``high`` - 1 into a buffer; how many are in it then. The
-    slot is promised already."""
-    held = buffers[buffer, F_HELD]
-    place = buffers[buffer, F_HEAD] + held
+def _promise(buffer, low, high, buffers, slots):
+    """The next slot of a buffer for a flit for destinations ``low`` to ``high`` - 1."""
+    place = buffers[buffer, F_HEAD] + buffers[buffer, F_USED]
     if place >= buffers[buffer, F_SLOTS]:
         place -= buffers[buffer, F_SLOTS]
-    slots[buffers[buffer, F_BASE] + place, 0] = low
-    slots[buffers[buffer, F_BASE] + place, 1] = high
-    held += 1
+    slot = buffers[buffer, F_BASE] + place
+    slots[slot, LOW] = low
+    slots[slot, HIGH] = high
+    buffers[buffer, F_USED] += 1
+    return slot
+
+
+@njit(cache=True)
+def _enter(buffer, buffers):
+    """The first flit that a slot is promised to is in it; how many are in the buffer then."""
+    held = buffers[buffer, F_HELD] + 1
     buffers[buffer, F_HELD] = held
     if held > buffers[buffer, F_PEAK]:
         buffers[buffer, F_PEAK] = held
@@ -217,15 +234,17 @@ def _choose(port, ports):
 
 # Numba's own inlining: LLVM would leave the call, with counts of references of every array.
 @njit(cache=True, inline="always")
-def _announce(buffer, column, row, count, buffers, slots, ports, dest, route, lists):
-    """A new head: what it wants, and the ports that are idle into a list; the list's new length.
+def _announce(buffer, at, now, column, row, count, buffers, slots, ports, dest, route, queue,
+              lists):
+    """A new head in tick ``at``: what it wants, and the ports that are idle then into a list; the
+    list's new length. The others get an event for when they are.
 
     ``column`` is P_NOW or P_NEXT, where a port says that it is in the list.
     """
     place = buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]
     router, input_ = buffers[buffer, F_ROUTER], buffers[buffer, F_INPUT]
     wants, before = 0, np.int64(-1)
-    for d in range(slots[place, 0], slots[place, 1]):
+    for d in range(slots[place, LOW], slots[place, HIGH]):
         port = np.int64(route[dest[d], router])
         if port == before:
             continue
@@ -233,7 +252,11 @@ def _announce(buffer, column, row, count, buffers, slots, ports, dest, route, li
         wants += 1
         ports[port, P_INPUTS + (input_ >> 6)] |= np.int64(1) << (input_ & 63)
         ports[port, P_WANTED] += 1
-        if ports[port, P_FLIT] < 0 and not ports[port, column]:
+        if ports[port, P_IDLE] > at:
+            if not ports[port, P_AHEAD]:
+                ports[port, P_AHEAD] = 1
+                _schedule(port, ports[port, P_IDLE], now, queue)
+        elif not ports[port, column]:
             ports[port, column] = 1
             lists[row, count] = port
             count += 1
@@ -255,7 +278,7 @@ def simulate(mesh, step, out, state):
     fan, done, trace = step.fan, out.done, out.trace
     timed, traced = len(out.handed) > 0, len(trace) > 0
     buffers, ports, senders, cores = state.buffers, state.ports, state.senders, state.cores
-    slots, handed, due = state.slots, state.handed, state.due
+    slots, behind, handed, due = state.slots, state.behind, state.handed, state.due
     queue, lists = state.queue, state.lists
 
     buffers[:] = mesh.buffers
@@ -268,6 +291,7 @@ def simulate(mesh, step, out, state):
     n_later = 0
     first_core = n_links + n_senders
     wake = first_core + n_cores
+    on_link = wake + 1
     for s in range(n_senders):
         senders[s, S_NEXT] = first[s]
         senders[s, S_STILL] = 0
@@ -286,16 +310,17 @@ def simulate(mesh, step, out, state):
         # 1 arrivals, 2 senders; cores that become idle and ports that decide again are listed.
         while event >= 0:
             after = queue[Q_EVENTS + 2 * event]
-            if event < n_links:
-                low = ports[event, P_FLIT]
-                ports[event, P_FLIT] = -1
-                if ports[event, P_WANTED] and not ports[event, P_NOW]:
+            if event >= on_link:
+                buffer = np.int64(behind[event - on_link])
+                if _enter(buffer, buffers) == 1:
+                    lists[FRESH, n_fresh] = buffer
+                    n_fresh += 1
+            elif event < n_links:
+                ports[event, P_AHEAD] = 0
+                if not ports[event, P_NOW]:
                     ports[event, P_NOW] = 1
                     lists[DECIDING, n_deciding] = event
                     n_deciding += 1
-                if _enter(event, low, ports[event, P_END], buffers, slots) == 1:
-                    lists[FRESH, n_fresh] = event
-                    n_fresh += 1
             elif event < first_core:
                 s = event - n_links
                 flit, end = senders[s, S_NEXT], first[s + 1]
@@ -307,8 +332,8 @@ def simulate(mesh, step, out, state):
                         due[d] = (now - senders[s, S_STILL]
                                   + abs(core_ticks_x[dest[d]] - mesh.sender_ticks_x[s])
                                   + abs(core_ticks_y[dest[d]] - mesh.sender_ticks_y[s]))
-                    buffers[event, F_USED] += 1
-                    if _enter(event, fan[flit], fan[flit + 1], buffers, slots) == 1:
+                    _promise(event, fan[flit], fan[flit + 1], buffers, slots)
+                    if _enter(event, buffers) == 1:
                         lists[FRESH, n_fresh] = event
                         n_fresh += 1
                     flit += 1
@@ -340,22 +365,22 @@ def simulate(mesh, step, out, state):
             event = after
 
         for i in range(n_fresh):
-            n_deciding = _announce(lists[FRESH, i], P_NOW, DECIDING, n_deciding, buffers, slots,
-                                   ports, dest, route, lists)
+            n_deciding = _announce(lists[FRESH, i], now, now, P_NOW, DECIDING, n_deciding, buffers,
+                                   slots, ports, dest, route, queue, lists)
 
         # 3 ports.
         for i in range(n_deciding):
             port = lists[DECIDING, i]
             ports[port, P_NOW] = 0
             to = port if port < n_links else port + n_senders
-            if ports[port, P_FLIT] >= 0 or buffers[to, F_USED] == buffers[to, F_SLOTS]:
+            if buffers[to, F_USED] == buffers[to, F_SLOTS]:
                 continue
             input_ = _choose(port, ports)
             if input_ < 0:
                 continue
             buffer = inputs[ports[port, P_ROUTER], input_]
             place = buffers[buffer, F_BASE] + buffers[buffer, F_HEAD]
-            low, high = np.int64(slots[place, 0]), np.int64(slots[place, 1])
+            low, high = np.int64(slots[place, LOW]), np.int64(slots[place, HIGH])
             buffers[buffer, F_WANTS] -= 1
             if buffers[buffer, F_WANTS] == 0:
                 lists[EMPTIED, n_emptied] = buffer
@@ -371,13 +396,15 @@ def simulate(mesh, step, out, state):
             ports[port, P_WANTED] -= 1
             ports[port, P_LAST] = input_
             ports[port, P_COUNT] += 1
-            buffers[to, F_USED] += 1
+            slot = _promise(to, low, high, buffers, slots)
             if port < n_links:
-                ports[port, P_FLIT] = low
-                ports[port, P_END] = high
-                _schedule(port, now + ports[port, P_TICKS], now, queue)
+                _schedule(on_link + slot, now + ports[port, P_TICKS], now, queue)
+                ports[port, P_IDLE] = now + ports[port, P_INTERVAL]
+                if ports[port, P_WANTED]:
+                    ports[port, P_AHEAD] = 1
+                    _schedule(port, ports[port, P_IDLE], now, queue)
                 continue
-            _enter(to, low, high, buffers, slots)
+            _enter(to, buffers)
             core = port - n_links
             lag = max(lag, now - due[low])
             if traced:
@@ -402,7 +429,7 @@ def simulate(mesh, step, out, state):
             buffer = first_core + core
             if buffers[buffer, F_HELD] == 0:
                 continue
-            d = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD], 0]
+            d = slots[buffers[buffer, F_BASE] + buffers[buffer, F_HEAD], LOW]
             _leave(buffer, buffers)
             ticks = max(work[d], 1)
             if cores[core, C_UNTIL] < now or cores[core, C_UNTIL] == 0:
@@ -427,10 +454,10 @@ def simulate(mesh, step, out, state):
             buffer = lists[EMPTIED, i]
             _leave(buffer, buffers)
             if buffers[buffer, F_HELD]:
-                n_later = _announce(buffer, P_NEXT, LATER, n_later, buffers, slots, ports, dest,
-                                    route, lists)
+                n_later = _announce(buffer, now + 1, now, P_NEXT, LATER, n_later, buffers, slots,
+                                    ports, dest, route, queue, lists)
             if buffer < n_links:
-                if (ports[buffer, P_WANTED] and ports[buffer, P_FLIT] < 0
+                if (ports[buffer, P_WANTED] and ports[buffer, P_IDLE] <= now + 1
                         and not ports[buffer, P_NEXT]):
                     ports[buffer, P_NEXT] = 1
                     lists[LATER, n_later] = buffer
