@@ -92,7 +92,7 @@ def _on_base(file: str, document: dict[str, Any]) -> dict[str, Any]:
         raise fail("E511", f"{file}: base", "there is no target of this name", got=_show(name),
                    limit="one of " + ", ".join(others))
     text = (resources.files("neurocompile.targets") / f"{name}.toml").read_text("utf-8")
-    whole = tomllib.loads(text)
+    whole: dict[str, Any] = tomllib.loads(text)
     if "base" in whole:
         raise fail("E511", f"{file}: base", "this target has a base itself", got=name,
                    limit=f"a target that states everything, such as {whole['base']}")

@@ -16,7 +16,7 @@ from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
 
 if TYPE_CHECKING:
-    from neurocompile_backends.rtl.plan import ChipPlan
+    from neurocompile_backends.rtl.design import ChipPlan
     from neurocompile_backends.rtl.verilator import Built
 
 STALLED_OF_256 = 64
@@ -89,6 +89,6 @@ def plan_of(mapping: CoreMapping) -> ChipPlan:
 
 
 def _unsupported() -> type[Any]:
-    from neurocompile_backends.rtl.plan import Unsupported
+    from neurocompile_backends.rtl.design import Unsupported
 
     return Unsupported

@@ -1,8 +1,8 @@
 """How many cycles each step takes on the hardware, without the hardware.
 
-The rules of ``hdl/``, cycle by cycle, for what the neurons sent: which flits are under way when, and
-when the last of them is done. docs/rtl.md states them in words; ``verify`` holds every step of the
-RTL against them, with and without stalls.
+The rules of ``hdl/``, cycle by cycle, for what the neurons sent: which flits are under way when,
+and when the last of them is done. docs/rtl.md states them in words; ``verify`` holds every step of
+the RTL against them, with and without stalls.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from neurocompile.bits import Ints
+from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import KIND_BITS
 from neurocompile_backends.rtl.host import END, FLIT, LOAD, STEP
-from neurocompile_backends.rtl.plan import ChipPlan
-
-Ints = npt.NDArray[np.int64]
 
 # From asking for a neuron to when it is done, without the bits of its count (nc_neurons).
 NEURON_STAGES = 7

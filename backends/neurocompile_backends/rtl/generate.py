@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from importlib import resources
 
-from neurocompile_backends.rtl.plan import ChipPlan, CorePlan, Image
+from neurocompile_backends.rtl.design import ChipPlan, CorePlan, Image
 
 KIND_BITS = 3
 """Of what a word of the host is."""
 
-MODULES = ("nc_ram", "nc_rom", "nc_spram", "nc_banks", "nc_fifo", "nc_extend", "nc_field", "nc_parameter", "nc_wrap",
-           "nc_decay", "nc_saturate", "nc_synapses", "nc_accumulators", "nc_neurons", "nc_sender",
-           "nc_core", "nc_bus", "nc_control")
+MODULES = ("nc_ram", "nc_rom", "nc_spram", "nc_banks", "nc_fifo", "nc_extend", "nc_field",
+           "nc_parameter", "nc_wrap", "nc_decay", "nc_saturate", "nc_synapses", "nc_accumulators",
+           "nc_neurons", "nc_sender", "nc_core", "nc_bus", "nc_control")
 """The library, each module after those it uses."""
 
 
@@ -53,8 +53,8 @@ def top(plan: ChipPlan) -> str:
     cores = []
     for core in plan.cores:
         cores.append({"comment": _comment(core), "parameters": _parameters(core),
-                      "axon": core.parameters["AXON"],
-                      "index": core.parameters["INDEX"], "spram": core.parameters["SPRAM"], "payload": core.parameters["PAYLOAD"]})
+                      **{name.lower(): core.parameters[name]
+                         for name in ("AXON", "INDEX", "SPRAM", "PAYLOAD")}})
     return template.render(
         title=f"A network on {len(plan.cores)} cores for {_plain(p.target.name)}", cores=cores,
         place=plan.place_bits, axon=plan.axon_bits, payload=plan.payload_bits,

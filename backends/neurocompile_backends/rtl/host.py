@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from neurocompile.bits import Ints
 from neurocompile.images import read_core, read_host
 from neurocompile.reference.encode import EncodedInput
+from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import KIND_BITS
-from neurocompile_backends.rtl.plan import ChipPlan
-
-Ints = npt.NDArray[np.int64]
 
 FLIT, STEP, END, LOAD, WRITE = range(5)
 """Kinds of words (``nc_control``)."""

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from neurocompile.bits import Ints
 from neurocompile.images import read_core
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile_backends.rtl.cycles import count_cycles
+from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.plan import ChipPlan
 from neurocompile_backends.rtl.verilator import Built, Machine, SampleRun
-
-Ints = npt.NDArray[np.int64]
 
 CYCLES = "cycles"
 HOST = "words to the host"
@@ -91,7 +89,8 @@ def compare_stalled(run: IntegerRun, stalled: IntegerRun) -> None:
 
 def places_of(plan: ChipPlan) -> list[tuple[str, Ints, Ints]]:
     """Population, elements, and their numbers among the places for neurons of all cores."""
-    found, base = [], 0
+    found: list[tuple[str, Ints, Ints]] = []
+    base = 0
     for core in plan.cores:
         c = read_core(plan.program, core.index)
         for s, population in enumerate(c.sections["population"].tolist()):

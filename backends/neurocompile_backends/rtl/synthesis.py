@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -142,7 +141,7 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
         _run([*tools[family.tools[2]], *family.pack], work, "")
         built = _read(work, fpga, family, clock_mhz)
         (work / "resources.json").write_text(json.dumps(built.to_dict(), indent=1) + "\n")
-        os.replace(work, output)
+        work.replace(output)
         work.mkdir()  # for the context to remove
     return built
 

@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from neurocompile.bits import Ints
 from neurocompile.diagnostics import fail
 from neurocompile_backends.home import home
+from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import MODULES, design_files, library
 from neurocompile_backends.rtl.host import loading_words
-from neurocompile_backends.rtl.plan import ChipPlan
-
-Ints = npt.NDArray[np.int64]
 
 STEP_LIMIT = 1 << 24
 """Cycles of a step after which a design is taken to hang."""
@@ -139,7 +138,7 @@ def _runtime(tool: Tool) -> Path:
               "runtime.cpp", f"-I{include}", f"-I{include / 'vltstd'}"], Path(folder),
              dict(os.environ))
         # Whole or not at all: others may build theirs at the same time.
-        os.replace(Path(folder) / "runtime.o", kept)
+        (Path(folder) / "runtime.o").replace(kept)
     return kept
 
 
@@ -165,8 +164,8 @@ def _load(path: Path) -> ctypes.CDLL:
     loaded.nc_new.restype = pointer
     loaded.nc_free.argtypes = [pointer]
     loaded.nc_run.restype = i64
-    loaded.nc_run.argtypes = [pointer, i64, pointer, i64, u32, u32, ctypes.c_uint64, i64, pointer, i64,
-                              i64, pointer, pointer, pointer, pointer, i64, i64]
+    loaded.nc_run.argtypes = [pointer, i64, pointer, i64, u32, u32, ctypes.c_uint64, i64, pointer,
+                              i64, i64, pointer, pointer, pointer, pointer, i64, i64]
     return loaded
 
 
@@ -175,7 +174,7 @@ class Machine:
 
     def __init__(self, built: Built):
         self.built = built
-        before = os.getcwd()
+        before = Path.cwd()
         # The memories' files are named from the design's folder, and read when it starts.
         os.chdir(built.folder.name)
         try:
@@ -206,7 +205,7 @@ class Machine:
 
     def run(self, words: npt.NDArray[np.uint64], steps: int, *, stall_in: int = 0,
             stall_out: int = 0, seed: int = 1) -> SampleRun:
-        """Run a sample: ``words`` as :func:`neurocompile_backends.rtl.host.words_of` makes them.
+        """Run a sample: ``words`` as ``rtl.host.words_of`` makes them.
 
         ``stall_in``, ``stall_out``: in how many of 256 cycles the host offers or takes nothing.
         Raises ``CompileError``: E862 (the design hangs).
