@@ -9,8 +9,9 @@ bounds, of which the largest counts:
   arrives at t or later, for any t. Arrivals are sorted into 32 bins of time, and t tried for each;
 * a link takes its ticks for each flit handed over at t or later, in up to 8 bins.
 
-Link loads are exact: a flit adds one where its row of links begins and takes one off where it
-ends, so that running sums along rows and columns are the loads.
+Link loads are exact. All links stand in lines, one for each direction along each row or column of
+tiles, one line after the other and each in its direction: a flit adds one where its way along a
+line begins and takes one off where it ends, so that the running sum over all lines is the load.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from neurocompile_backends.chip.timing.layout import (
     R_UNIT,
     Ints,
     Mesh,
+    SmallInts,
 )
 
 CORE_BINS = 32
@@ -39,18 +41,37 @@ LINK_BINS = 8
 
 
 class EstimateState(NamedTuple):
-    """What ``estimate`` works on; the bins are 0 between calls."""
+    """What ``estimate`` works on; the bins are 0 between calls.
+
+    arrival
+        Of each destination, in ticks; as long as there is room for.
+    core_bins, link_bins
+        Work of each core, and flits that begin or end at each place of the lines, by time.
+    load
+        Flits over the link at each place.
+    link, ticks
+        Link at each place of the lines, else -1, and its ticks, else 0.
+    """
 
     arrival: Ints
     core_bins: Ints
-    link_bins: Ints
+    link_bins: SmallInts
+    load: Ints
+    link: Ints
+    ticks: Ints
 
 
 def new_estimate_state(mesh: Mesh, destinations: int) -> EstimateState:
     """Room for steps of up to so many destinations."""
+    columns, routers = mesh.columns, len(mesh.links)
+    east, west, north, south = mesh.links.reshape(routers // columns, columns, 4).transpose(2, 0, 1)
+    link = np.concatenate([line.reshape(-1) for line in (east, west[:, ::-1], north.T,
+                                                         south.T[:, ::-1])])
     return EstimateState(np.zeros(destinations, np.int64),
                          np.zeros((mesh.n_cores, CORE_BINS), np.int64),
-                         np.zeros((LINK_BINS, 4, len(mesh.links)), np.int64))
+                         np.zeros((LINK_BINS, len(link)), np.int32),
+                         np.zeros(len(link), np.int64), link,
+                         np.where(link >= 0, np.append(mesh.ports[:, P_TICKS], 0)[link], 0))
 
 
 @njit(cache=True)
@@ -100,7 +121,7 @@ def estimate(mesh, step, out, state):
     scale = _scale(last, n_bins)
     arrived = _send(mesh, step, out, state, scale)
     _receive(mesh, step, out, state, arrived)
-    _load(mesh, out, state, n_bins, scale)
+    _load(out, state, n_bins, scale)
     if summary[R_TICKS] == 0:
         summary[R_REASON] = NOTHING
     else:
@@ -110,38 +131,45 @@ def estimate(mesh, step, out, state):
 
 @njit(cache=True)
 def _send(mesh, step, out, state, scale):
-    """Arrivals on an empty network, and where rows of links begin and end; the last arrival."""
-    columns, core_x, core_y = mesh.columns, mesh.core_x, mesh.core_y
+    """Arrivals on an empty network, and where flits begin and end on lines; the last arrival."""
+    columns, routers = mesh.columns, len(mesh.links)
+    rows = routers // columns
+    core_x, core_y = mesh.core_x, mesh.core_y
     core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
     gap, fan, dest, work = step.gap, step.fan, step.dest, step.work
-    arrival, bins = state.arrival, state.link_bins
+    arrival = state.arrival
     arrived, end, slowest, handed = np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
     for s in range(mesh.n_senders):
         x, y = mesh.sender_x[s], mesh.sender_y[s]
-        here, ticks_x, ticks_y = y * columns + x, mesh.sender_ticks_x[s], mesh.sender_ticks_y[s]
-        sent = np.int64(0)
+        ticks_x, ticks_y = mesh.sender_ticks_x[s], mesh.sender_ticks_y[s]
+        sent, bin_, next_bin = np.int64(0), np.int64(0), _start(1, scale)
+        bins = state.link_bins[0]
         for k in range(step.first[s], step.first[s + 1]):
             sent += gap[k]
-            bin_ = np.int64(sent * scale)
-            low, high = np.int64(fan[k]), np.int64(fan[k + 1])
+            while sent >= next_bin:
+                bin_ += 1
+                bins, next_bin = state.link_bins[bin_], _start(bin_ + 1, scale)
+            low, high = np.uint64(fan[k]), np.uint64(fan[k + 1])
             for d in range(low, high):
-                at = (sent + abs(core_ticks_x[dest[d]] - ticks_x)
-                      + abs(core_ticks_y[dest[d]] - ticks_y))
+                to = np.uint64(dest[d])
+                at = sent + abs(core_ticks_x[to] - ticks_x) + abs(core_ticks_y[to] - ticks_y)
                 arrival[d] = at
                 arrived = max(arrived, at)
                 if at + max(work[d], 1) > end:
-                    end, slowest, handed = at + max(work[d], 1), d, sent
+                    end, slowest, handed = at + max(work[d], 1), np.int64(d), sent
             if high - low > 1:
-                _branch(bins, bin_, x, y, columns, low, high, dest, core_x, core_y)
+                _branch(bins, x, y, columns, rows, np.int64(low), np.int64(high), dest, core_x,
+                        core_y)
                 continue
             # Without a test: where nothing is to go, one is added and taken off at one place.
-            to_x, to_y = core_x[dest[low]], core_y[dest[low]]
-            along, up = np.int64(to_x < x), 2 + np.int64(to_y < y)
-            corner = y * columns + to_x
-            bins[bin_, along, here] += 1
-            bins[bin_, along, corner] -= 1
-            bins[bin_, up, corner] += 1
-            bins[bin_, up, to_y * columns + to_x] -= 1
+            to = np.uint64(dest[low])
+            to_x, to_y = core_x[to], core_y[to]
+            along = _along(x, to_x, y, columns, np.int64(0), routers)
+            bins[np.uint64(along[0])] += 1
+            bins[np.uint64(along[1])] -= 1
+            up = _along(y, to_y, to_x, rows, 2 * routers, routers)
+            bins[np.uint64(up[0])] += 1
+            bins[np.uint64(up[1])] -= 1
     summary = out.summary
     if end > summary[R_TICKS]:
         summary[R_TICKS], summary[R_UNIT] = end, dest[slowest]
@@ -152,24 +180,34 @@ def _send(mesh, step, out, state, scale):
 
 
 @njit(cache=True, inline="always")
-def _branch(bins, bin_, x, y, columns, low, high, dest, core_x, core_y):
-    """Where the rows of links of a flit with several destinations begin and end: along x as far as
-    any needs, and from there along y in each column."""
-    here = y * columns + x
-    bins[bin_, 0, here] += 1
-    bins[bin_, 0, y * columns + max(x, core_x[dest[high - 1]])] -= 1
-    bins[bin_, 1, here] += 1
-    bins[bin_, 1, y * columns + min(x, core_x[dest[low]])] -= 1
+def _along(from_, to, line, length, first, routers):
+    """Where a way begins and ends on line number ``line`` of those of ``length`` places from
+    ``first`` on; lines of the other direction follow ``routers`` places later."""
+    start = first + line * length
+    back = routers + start + length - 1
+    if to < from_:
+        return back - from_, back - to
+    return start + from_, start + to
+
+
+@njit(cache=True, inline="always")
+def _branch(bins, x, y, columns, rows, low, high, dest, core_x, core_y):
+    """Where a flit with several destinations begins and ends: along x as far as any needs, and
+    from there along y in each column."""
+    routers = rows * columns
+    for to in (max(x, core_x[dest[high - 1]]), min(x, core_x[dest[low]])):
+        begin, end = _along(x, to, y, columns, np.int64(0), routers)
+        bins[begin] += 1
+        bins[end] -= 1
     while low < high:
-        column, end = core_x[dest[low]], low + 1
-        while end < high and core_x[dest[end]] == column:
-            end += 1
-        corner = y * columns + column
-        bins[bin_, 2, corner] += 1
-        bins[bin_, 2, max(y, core_y[dest[end - 1]]) * columns + column] -= 1
-        bins[bin_, 3, corner] += 1
-        bins[bin_, 3, min(y, core_y[dest[low]]) * columns + column] -= 1
-        low = end
+        column, last = core_x[dest[low]], low + 1
+        while last < high and core_x[dest[last]] == column:
+            last += 1
+        for to in (max(y, core_y[dest[last - 1]]), min(y, core_y[dest[low]])):
+            begin, end = _along(y, to, column, rows, 2 * routers, routers)
+            bins[begin] += 1
+            bins[end] -= 1
+        low = last
 
 
 @njit(cache=True)
@@ -177,8 +215,8 @@ def _receive(mesh, step, out, state, arrived):
     """The cores' bound."""
     dest, work, arrival, bins = step.dest, step.work, state.arrival, state.core_bins
     scale = _scale(arrived, CORE_BINS)
-    for d in range(step.fan[step.first[mesh.n_senders]]):
-        bins[dest[d], np.int64(arrival[d] * scale)] += max(work[d], 1)
+    for d in range(np.uint64(step.fan[step.first[mesh.n_senders]])):
+        bins[np.uint64(dest[d]), np.uint64(arrival[d] * scale)] += max(work[d], 1)
     starts = np.empty(CORE_BINS, np.int64)
     for i in range(CORE_BINS):
         starts[i] = _start(i, scale)
@@ -200,39 +238,27 @@ def _receive(mesh, step, out, state, arrived):
 
 
 @njit(cache=True)
-def _load(mesh, out, state, n_bins, scale):
+def _load(out, state, n_bins, scale):
     """The links' bound, and their loads."""
-    columns, rows = mesh.columns, len(mesh.links) // mesh.columns
-    flits, bins = out.link_flits, state.link_bins
-    flits[:] = 0
+    load, link, ticks, bins = state.load, state.link, state.ticks, state.link_bins
+    load[:] = 0
     longest, since = np.int64(0), np.int64(0)
     for bin_ in range(n_bins - 1, -1, -1):
-        for y in range(rows):
-            east, west = np.int64(0), np.int64(0)
-            for x in range(columns):
-                east += bins[bin_, 0, y * columns + x]
-                west += bins[bin_, 1, y * columns + columns - 1 - x]
-                if east:
-                    flits[mesh.links[y * columns + x, 0]] += east
-                if west:
-                    flits[mesh.links[y * columns + columns - 1 - x, 1]] += west
-        for x in range(columns):
-            north, south = np.int64(0), np.int64(0)
-            for y in range(rows):
-                north += bins[bin_, 2, y * columns + x]
-                south += bins[bin_, 3, (rows - 1 - y) * columns + x]
-                if north:
-                    flits[mesh.links[y * columns + x, 2]] += north
-                if south:
-                    flits[mesh.links[(rows - 1 - y) * columns + x, 3]] += south
+        here = np.int64(0)
+        for i in range(len(load)):
+            here += bins[bin_, i]
+            load[i] += here
+        busy = np.int64(0)
+        for i in range(len(load)):
+            busy = max(busy, load[i] * ticks[i])
         start = _start(bin_, scale)
-        for link in range(mesh.n_links):
-            if flits[link]:
-                # A core works at least a tick on the last flit over the link.
-                end = start + flits[link] * mesh.ports[link, P_TICKS] + 1
-                if end > longest:
-                    longest, since = end, start
+        # A core works at least a tick on the last flit over the link.
+        if busy and start + busy + 1 > longest:
+            longest, since = start + busy + 1, start
     bins[:n_bins] = 0
+    for i in range(len(load)):
+        if link[i] >= 0:
+            out.link_flits[link[i]] = load[i]
     summary = out.summary
     if longest > summary[R_TICKS]:
         summary[R_LAG] = longest - summary[R_TICKS]
