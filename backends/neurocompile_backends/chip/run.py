@@ -96,7 +96,7 @@ class Chip:
                 bias[span] += values[self.sample][tables.element[span]].astype(np.int32)
         self.state = k.State(np.zeros(tables.slots * n, np.int32), np.zeros(n, np.int32),
                              tables.initial.copy(), np.zeros(n, np.int32), np.zeros(n, np.int8),
-                             bias)
+                             bias, np.zeros(n, np.int32), np.zeros(n, np.int32))
         self.given = _given(loaded, self.encoded, self.sample)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
         self.barrier = barrier_of(program)
@@ -107,9 +107,9 @@ class Chip:
         self.network = new_state(self.mesh, simulated, simulated)
         self.scratch = new_estimate_state(self.mesh, flits if self.mode == k.ANALYTIC else 0)
         senders = self.mesh.n_senders
-        self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int64),
+        self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int32),
                          np.zeros(flits + 1, np.int32), np.zeros(flits, np.int32),
-                         np.zeros(flits, np.int64), np.zeros(senders, np.int64))
+                         np.zeros(flits, np.int32), np.zeros(senders, np.int64))
         self.totals = new_totals(self.mesh)
 
     @property
@@ -143,8 +143,7 @@ class Chip:
         recorded = k.Recorded(self.t, *flat)
         tables = self.loaded.tables._replace(sections=sections)
         if self.mode == k.FUNCTIONAL:
-            k.run_untimed(self.t, stop, tables, self.state, self.given, recorded, self.step,
-                          self.ticks, series, self.totals)
+            k.run_untimed(self.t, stop, tables, self.state, self.given, recorded, series)
         else:
             k.run_steps(self.t, stop, self.mode, tables, self.state, self.given, recorded,
                         self.mesh, self.step, self.ticks, self.barrier, self.result, self.network,
@@ -183,25 +182,27 @@ def new_totals(mesh: Mesh) -> k.Totals:
 
 def _given(loaded: Loaded, encoded: EncodedInput, sample: int) -> k.Given:
     """The spikes of one sample by step, those of all inputs together."""
-    steps, elements, payloads = [], [], []
-    parallel = np.ones(len(loaded.tables.host_first) - 1, np.int32)
+    steps, sources, payloads = [], [], []
     for name, base in loaded.host_base.items():
         values = encoded.payloads[name][sample]
-        parallel[base:base + values.shape[1]] = loaded.host_parallel[name]
         step, element = np.nonzero(values)
         payload = values[step, element].astype(np.int32)
         if len(values) == 1 and encoded.n_steps != 1:  # constant over the sample
             step = np.repeat(np.arange(encoded.n_steps), len(element))
             element = np.tile(element, encoded.n_steps)
             payload = np.tile(payload, encoded.n_steps)
+        source = base + element * loaded.host_parallel[name]
+        if loaded.host_parallel[name] > 1:  # as many of the parallel sources as there are spikes
+            nth = np.arange(int(payload.sum())) - np.repeat(np.cumsum(payload) - payload, payload)
+            step, source = np.repeat(step, payload), np.repeat(source, payload) + nth
+            payload = np.ones(len(nth), np.int32)
         steps.append(step)
-        elements.append(base + element)
+        sources.append(source)
         payloads.append(payload)
     none = np.zeros(0, np.int64)
     step = np.concatenate([none, *steps])
     order = np.argsort(step, kind="stable")
     first = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=encoded.n_steps))])
     return k.Given(first.astype(np.int64),
-                   np.concatenate([none, *elements])[order].astype(np.int64),
-                   np.concatenate([np.zeros(0, np.int32), *payloads])[order].astype(np.int32),
-                   parallel)
+                   np.concatenate([none, *sources])[order].astype(np.int64),
+                   np.concatenate([np.zeros(0, np.int32), *payloads])[order].astype(np.int32))

@@ -45,8 +45,16 @@ class EstimateState(NamedTuple):
 
     arrival
         Of each destination, in ticks; as long as there is room for.
-    core_bins, link_bins
-        Work of each core, and flits that begin or end at each place of the lines, by time.
+    core_bins
+        Work of each core, by time.
+    begins, ends
+        Flits that begin and end at each place of the lines, by time. Apart, as many of them stay
+        at one place: the processor need not wait for one sum to go on with the other.
+    way_x, way_y
+        Where the ways of a sender's flits to each column begin and end on lines, and those along
+        the column 0 to each row; scratch.
+    starts
+        The earliest tick of each bin, of links and of cores.
     load
         Flits over the link at each place.
     link, ticks
@@ -55,7 +63,11 @@ class EstimateState(NamedTuple):
 
     arrival: Ints
     core_bins: Ints
-    link_bins: SmallInts
+    begins: SmallInts
+    ends: SmallInts
+    way_x: SmallInts
+    way_y: SmallInts
+    starts: Ints
     load: Ints
     link: Ints
     ticks: Ints
@@ -69,8 +81,12 @@ def new_estimate_state(mesh: Mesh, destinations: int) -> EstimateState:
                                                          south.T[:, ::-1])])
     return EstimateState(np.zeros(destinations, np.int64),
                          np.zeros((mesh.n_cores, CORE_BINS), np.int64),
-                         np.zeros((LINK_BINS, len(link)), np.int32),
-                         np.zeros(len(link), np.int64), link,
+                         np.zeros(LINK_BINS * len(link), np.int32),
+                         np.zeros(LINK_BINS * len(link), np.int32),
+                         np.zeros((columns, 2), np.int32),
+                         np.zeros((routers // columns, 2), np.int32),
+                         np.zeros((2, CORE_BINS + 1), np.int64), np.zeros(len(link), np.int64),
+                         link,
                          np.where(link >= 0, np.append(mesh.ports[:, P_TICKS], 0)[link], 0))
 
 
@@ -81,12 +97,14 @@ def _scale(last, bins):
 
 
 @njit(cache=True)
-def _start(bin_, scale):
-    """The earliest tick of a bin, with the rounding that put ticks into it."""
-    tick = max(np.int64(bin_ / scale) - 1, 0)
-    while np.int64(tick * scale) < bin_:
-        tick += 1
-    return tick
+def _starts(bins, scale, starts):
+    """The earliest tick of each bin and of the one after the last, with the rounding that puts
+    ticks into them."""
+    for bin_ in range(bins + 1):
+        tick = max(np.int64(bin_ / scale) - 1, 0)
+        while np.int64(tick * scale) < bin_:
+            tick += 1
+        starts[bin_] = tick
 
 
 @njit(cache=True, nogil=True)
@@ -118,10 +136,11 @@ def estimate(mesh, step, out, state):
             summary[R_TICKS], summary[R_UNIT] = out.done[s], s
             summary[R_SENDING] = out.done[s]
     n_bins = min(LINK_BINS, 1 + step.first[mesh.n_senders] // len(mesh.links))
-    scale = _scale(last, n_bins)
-    arrived = _send(mesh, step, out, state, scale)
-    _receive(mesh, step, out, state, arrived)
-    _load(out, state, n_bins, scale)
+    starts = state.starts[0]
+    _starts(n_bins, _scale(last, n_bins), starts)
+    _send(mesh, step, state, starts)
+    _receive(mesh, step, out, state, _arrive(mesh, step, out, state))
+    _load(out, state, n_bins, starts)
     if summary[R_TICKS] == 0:
         summary[R_REASON] = NOTHING
     else:
@@ -130,84 +149,114 @@ def estimate(mesh, step, out, state):
 
 
 @njit(cache=True)
-def _send(mesh, step, out, state, scale):
-    """Arrivals on an empty network, and where flits begin and end on lines; the last arrival."""
+def _send(mesh, step, state, starts):
+    """Where flits begin and end on lines; ``arrival`` of each destination becomes the tick its
+    flit is handed over at."""
     columns, routers = mesh.columns, len(mesh.links)
-    rows = routers // columns
-    core_x, core_y = mesh.core_x, mesh.core_y
-    core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
-    gap, fan, dest, work = step.gap, step.fan, step.dest, step.work
-    arrival = state.arrival
-    arrived, end, slowest, handed = np.int64(0), np.int64(0), np.int64(-1), np.int64(0)
+    rows, single = routers // columns, step.fan[step.first[mesh.n_senders]] == step.first[-1]
     for s in range(mesh.n_senders):
+        first, last = np.uint64(step.first[s]), np.uint64(step.first[s + 1])
+        if first == last:
+            continue
         x, y = mesh.sender_x[s], mesh.sender_y[s]
-        ticks_x, ticks_y = mesh.sender_ticks_x[s], mesh.sender_ticks_y[s]
-        sent, bin_, next_bin = np.int64(0), np.int64(0), _start(1, scale)
-        bins = state.link_bins[0]
-        for k in range(step.first[s], step.first[s + 1]):
-            sent += gap[k]
-            while sent >= next_bin:
-                bin_ += 1
-                bins, next_bin = state.link_bins[bin_], _start(bin_ + 1, scale)
-            low, high = np.uint64(fan[k]), np.uint64(fan[k + 1])
-            for d in range(low, high):
-                to = np.uint64(dest[d])
-                at = sent + abs(core_ticks_x[to] - ticks_x) + abs(core_ticks_y[to] - ticks_y)
-                arrival[d] = at
-                arrived = max(arrived, at)
-                if at + max(work[d], 1) > end:
-                    end, slowest, handed = at + max(work[d], 1), np.int64(d), sent
-            if high - low > 1:
-                _branch(bins, x, y, columns, rows, np.int64(low), np.int64(high), dest, core_x,
-                        core_y)
-                continue
-            # Without a test: where nothing is to go, one is added and taken off at one place.
-            to = np.uint64(dest[low])
-            to_x, to_y = core_x[to], core_y[to]
-            along = _along(x, to_x, y, columns, np.int64(0), routers)
-            bins[np.uint64(along[0])] += 1
-            bins[np.uint64(along[1])] -= 1
-            up = _along(y, to_y, to_x, rows, 2 * routers, routers)
-            bins[np.uint64(up[0])] += 1
-            bins[np.uint64(up[1])] -= 1
-    summary = out.summary
-    if end > summary[R_TICKS]:
-        summary[R_TICKS], summary[R_UNIT] = end, dest[slowest]
-        summary[R_SENDING] = handed
-        summary[R_NETWORK] = arrival[slowest] - handed
-        summary[R_RECEIVING] = end - arrival[slowest]
-    return arrived
+        for to in range(columns):
+            _along(x, to, y * columns, columns, routers, state.way_x)
+        for to in range(rows):
+            _along(y, to, 2 * routers, rows, routers, state.way_y)
+        if single:
+            _each(first, last, step.gap, step.dest, starts, mesh.core_x, mesh.core_y, rows,
+                  4 * routers, state.way_x, state.way_y, state.begins, state.ends, state.arrival)
+        else:
+            _branch(first, last, step.gap, step.fan, step.dest, starts, mesh.core_x, mesh.core_y,
+                    rows, 4 * routers, x, y, state.way_x, state.way_y, state.begins,
+                    state.ends, state.arrival)
 
 
-@njit(cache=True, inline="always")
-def _along(from_, to, line, length, first, routers):
-    """Where a way begins and ends on line number ``line`` of those of ``length`` places from
-    ``first`` on; lines of the other direction follow ``routers`` places later."""
-    start = first + line * length
-    back = routers + start + length - 1
+@njit(cache=True)
+def _along(from_, to, line, length, routers, way):
+    """Where the way to place ``to`` begins and ends on the line of ``length`` places that begins
+    at ``line``, or on that of the other direction, ``routers`` places later."""
     if to < from_:
-        return back - from_, back - to
-    return start + from_, start + to
+        back = line + routers + length - 1
+        way[to, 0], way[to, 1] = back - from_, back - to
+    else:
+        way[to, 0], way[to, 1] = line + from_, line + to
 
 
-@njit(cache=True, inline="always")
-def _branch(bins, x, y, columns, rows, low, high, dest, core_x, core_y):
-    """Where a flit with several destinations begins and ends: along x as far as any needs, and
-    from there along y in each column."""
-    routers = rows * columns
-    for to in (max(x, core_x[dest[high - 1]]), min(x, core_x[dest[low]])):
-        begin, end = _along(x, to, y, columns, np.int64(0), routers)
-        bins[begin] += 1
-        bins[end] -= 1
-    while low < high:
-        column, last = core_x[dest[low]], low + 1
-        while last < high and core_x[dest[last]] == column:
-            last += 1
-        for to in (max(y, core_y[dest[last - 1]]), min(y, core_y[dest[low]])):
-            begin, end = _along(y, to, column, rows, 2 * routers, routers)
-            bins[begin] += 1
-            bins[end] -= 1
-        low = last
+@njit(cache=True)
+def _each(first, last, gap, dest, starts, core_x, core_y, rows, places, way_x, way_y, begins,
+          ends, arrival):
+    """The flits of a sender, where each has one destination."""
+    sent, bin_, begin = np.int64(0), np.uint64(1), np.uint64(0)
+    for k in range(first, last):
+        sent += gap[k]
+        while sent >= starts[bin_]:
+            bin_ += np.uint64(1)
+            begin += np.uint64(places)
+        arrival[k] = sent
+        # Without a test: where nothing is to go, it begins and ends at one place.
+        to = np.uint64(dest[k])
+        x, y = np.uint64(core_x[to]), np.uint64(core_y[to])
+        column = begin + x * np.uint64(rows)
+        begins[begin + np.uint64(way_x[x, 0])] += 1
+        ends[begin + np.uint64(way_x[x, 1])] += 1
+        begins[column + np.uint64(way_y[y, 0])] += 1
+        ends[column + np.uint64(way_y[y, 1])] += 1
+
+
+@njit(cache=True)
+def _branch(first, last, gap, fan, dest, starts, core_x, core_y, rows, places, x, y, way_x, way_y,
+            begins, ends, arrival):
+    """The flits of a sender that have several: along x as far as any needs, and from there along y
+    in each column."""
+    sent, bin_, begin = np.int64(0), np.int64(1), np.int64(0)
+    for k in range(first, last):
+        sent += gap[k]
+        while sent >= starts[bin_]:
+            bin_ += 1
+            begin += places
+        low, high = np.int64(fan[k]), np.int64(fan[k + np.uint64(1)])
+        arrival[low:high] = sent
+        for to in (max(x, core_x[dest[high - 1]]), min(x, core_x[dest[low]])):
+            begins[begin + way_x[to, 0]] += 1
+            ends[begin + way_x[to, 1]] += 1
+        while low < high:
+            column, end = core_x[dest[low]], low + 1
+            while end < high and core_x[dest[end]] == column:
+                end += 1
+            for to in (max(y, core_y[dest[end - 1]]), min(y, core_y[dest[low]])):
+                begins[begin + column * rows + way_y[to, 0]] += 1
+                ends[begin + column * rows + way_y[to, 1]] += 1
+            low = end
+
+
+@njit(cache=True)
+def _arrive(mesh, step, out, state):
+    """Adds the ways on an empty network; the last arrival."""
+    core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
+    dest, work, arrival = step.dest, step.work, state.arrival
+    summary = out.summary
+    arrived = np.int64(0)
+    for s in range(mesh.n_senders):
+        low, high = np.uint64(step.fan[step.first[s]]), np.uint64(step.fan[step.first[s + 1]])
+        ticks_x, ticks_y = mesh.sender_ticks_x[s], mesh.sender_ticks_y[s]
+        end = np.int64(0)
+        for d in range(low, high):
+            to = np.uint64(dest[d])
+            at = arrival[d] + abs(core_ticks_x[to] - ticks_x) + abs(core_ticks_y[to] - ticks_y)
+            arrival[d] = at
+            arrived = max(arrived, at)
+            end = max(end, at + max(np.int64(work[d]), 1))
+        if end > summary[R_TICKS]:
+            while arrival[low] + max(np.int64(work[low]), 1) < end:
+                low += np.uint64(1)
+            to = dest[low]
+            summary[R_TICKS], summary[R_UNIT] = end, to
+            summary[R_NETWORK] = (abs(core_ticks_x[to] - ticks_x)
+                                  + abs(core_ticks_y[to] - ticks_y))
+            summary[R_SENDING] = arrival[low] - summary[R_NETWORK]
+            summary[R_RECEIVING] = end - arrival[low]
+    return arrived
 
 
 @njit(cache=True)
@@ -217,9 +266,8 @@ def _receive(mesh, step, out, state, arrived):
     scale = _scale(arrived, CORE_BINS)
     for d in range(np.uint64(step.fan[step.first[mesh.n_senders]])):
         bins[np.uint64(dest[d]), np.uint64(arrival[d] * scale)] += max(work[d], 1)
-    starts = np.empty(CORE_BINS, np.int64)
-    for i in range(CORE_BINS):
-        starts[i] = _start(i, scale)
+    starts = state.starts[1]
+    _starts(CORE_BINS, scale, starts)
     summary = out.summary
     for core in range(mesh.n_cores):
         busy, finish, since = np.int64(0), np.int64(0), np.int64(0)
@@ -238,24 +286,25 @@ def _receive(mesh, step, out, state, arrived):
 
 
 @njit(cache=True)
-def _load(out, state, n_bins, scale):
+def _load(out, state, n_bins, starts):
     """The links' bound, and their loads."""
-    load, link, ticks, bins = state.load, state.link, state.ticks, state.link_bins
+    load, link, ticks = state.load, state.link, state.ticks
+    begins, ends = state.begins, state.ends
     load[:] = 0
     longest, since = np.int64(0), np.int64(0)
     for bin_ in range(n_bins - 1, -1, -1):
-        here = np.int64(0)
+        here, first = np.int64(0), bin_ * len(load)
         for i in range(len(load)):
-            here += bins[bin_, i]
+            here += begins[first + i] - ends[first + i]
             load[i] += here
         busy = np.int64(0)
         for i in range(len(load)):
             busy = max(busy, load[i] * ticks[i])
-        start = _start(bin_, scale)
         # A core works at least a tick on the last flit over the link.
-        if busy and start + busy + 1 > longest:
-            longest, since = start + busy + 1, start
-    bins[:n_bins] = 0
+        if busy and starts[bin_] + busy + 1 > longest:
+            longest, since = starts[bin_] + busy + 1, starts[bin_]
+    begins[:n_bins * len(load)] = 0
+    ends[:n_bins * len(load)] = 0
     for i in range(len(load)):
         if link[i] >= 0:
             out.link_flits[link[i]] = load[i]
