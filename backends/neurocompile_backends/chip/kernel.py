@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from neurocompile_backends.chip.prefetch import prefetch
+from neurocompile_backends.chip.intrinsics import BLOCK, lowest, nonzero, ones, prefetch
 from neurocompile_backends.chip.timing.estimate import estimate
 from neurocompile_backends.chip.timing.layout import R_REASON, R_TICKS, R_UNIT
 from neurocompile_backends.chip.timing.network import simulate
@@ -299,17 +299,18 @@ def _spiking(tables: Any, state: Any) -> Any:
         s = tables.sections[row]
         i, before = s[S_FIRST], count
         stop = i + s[S_COUNT]
+        while i + BLOCK <= stop:
+            bits = nonzero(sent, i)
+            while bits != 0:
+                spiking[count] = i + lowest(bits)
+                count += 1
+                bits &= bits - np.uint64(1)
+            i += BLOCK
         while i < stop:
-            end = min(i + 16, stop)
-            some = np.int32(end < i + 16)
-            if end == i + 16:  # where nobody does, 16 at a time
-                for j in range(16):
-                    some |= sent[i + j]
-            if some != 0:
-                for j in range(i, end):
-                    spiking[count] = j
-                    count += sent[j] != 0
-            i = end
+            if sent[i] != 0:
+                spiking[count] = i
+                count += 1
+            i += 1
         for i in range(before, count):
             payload[i] = sent[spiking[i]]
             mark += mixed(s[S_BASE] + element[spiking[i]], payload[i])
@@ -442,16 +443,13 @@ def _send(count: Any, tables: Any, state: Any, step: Any, ticks: Any, events: An
 
 @njit(cache=True)
 def _ticks(first: Any, stop: Any, active: Any, ticks: Any) -> Any:
+    """What the neurons from ``first`` to ``stop`` take. ``active`` goes on for ``BLOCK`` zeros."""
     count = np.int64(0)
-    i = first
-    while i + 32 <= stop:  # a number that the compiler knows becomes one instruction
-        some = np.int32(0)
-        for j in range(32):
-            some += active[i + j]
-        count += some
-        i += 32
-    for j in range(i, stop):
-        count += active[j]
+    for i in range(first, stop, BLOCK):
+        bits = nonzero(active, i)
+        if i + BLOCK > stop:
+            bits &= (np.uint64(1) << np.uint64(stop - i)) - np.uint64(1)
+        count += ones(bits)
     return (stop - first) * ticks[E_ACCESS] + count * ticks[E_UPDATE]
 
 

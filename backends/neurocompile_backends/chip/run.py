@@ -15,6 +15,7 @@ from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile_backends.chip import kernel as k
+from neurocompile_backends.chip.intrinsics import BLOCK
 from neurocompile_backends.chip.load import Loaded
 from neurocompile_backends.chip.timing.estimate import new_estimate_state
 from neurocompile_backends.chip.timing.layout import (
@@ -94,9 +95,10 @@ class Chip:
             for s in self._sections_of(name):
                 span = slice(s[k.S_FIRST], s[k.S_FIRST] + s[k.S_COUNT])
                 bias[span] += values[self.sample][tables.element[span]].astype(np.int32)
-        self.state = k.State(np.zeros(tables.slots * n, np.int32), np.zeros(n, np.int32),
-                             tables.initial.copy(), np.zeros(n, np.int32), np.zeros(n, np.int8),
-                             bias, np.zeros(n, np.int32), np.zeros(n, np.int32))
+        self.state = k.State(
+            np.zeros(tables.slots * n, np.int32), np.zeros(n, np.int32), tables.initial.copy(),
+            np.zeros(n, np.int32), np.zeros(n + BLOCK, np.int8), bias, np.zeros(n, np.int32),
+            np.zeros(n, np.int32))
         self.given = _given(loaded, self.encoded, self.sample)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
         self.barrier = barrier_of(program)
