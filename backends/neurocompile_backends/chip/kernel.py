@@ -39,7 +39,7 @@ DENSE, SPARSE, CONV, DENSE_LATE, SPARSE_LATE = range(5)
 # D_KIND: as neurocompile.ir.program.ENCODINGS, and those with delays of synapses apart.
 
 # Columns of the table of shapes: what messages have in common.
-H_SYNAPSES, H_EVENT, H_WORK, H_COLUMNS = range(4)
+H_SYNAPSES, H_WORK, H_COLUMNS = range(3)
 
 # Events of a step, in the order of neurocompile.ir.target.EVENTS.
 (E_EAST_WEST, E_NORTH_SOUTH, E_CHIP, E_AXON_IN, E_AXON_OUT, E_DENSE, E_SPARSE, E_CONV, E_ACCESS,
@@ -137,7 +137,9 @@ class Tables(NamedTuple):
         is shape << ``core_bits`` + 1 | core << 1 | 1 if it travels in a flit of its own, and not in
         that of the one before (multicast).
     shapes
-        A row for each (synapses, event, ticks of work) that messages have (``H_...``).
+        A row for each (synapses, ticks of work) that messages have (``H_...``).
+    source_synapses
+        Dense, sparse and convolved synapses that a spike of each source reaches.
     source_deliveries, deliveries
         The same for what its spikes are added to: a row each (``R_...``), of several messages
         together where they are alike.
@@ -170,6 +172,7 @@ class Tables(NamedTuple):
     source_messages: Any
     messages: Any
     shapes: Any
+    source_synapses: Any
     source_deliveries: Any
     deliveries: Any
     memory: Any
@@ -194,7 +197,8 @@ class State(NamedTuple):
     what neurons sent last.
 
     ``bias`` is of a sample. Scratch of a step: ``active``, has a neuron anything to be updated
-    with, and the neurons that send something, in order, with what they send.
+    with, and the neurons that send something, in order, with what they send. ``spiked``: spikes of
+    each source that ``Totals`` do not know of yet.
     """
 
     ring: Any
@@ -205,6 +209,7 @@ class State(NamedTuple):
     bias: Any
     spiking: Any
     payload: Any
+    spiked: Any
 
 
 class Given(NamedTuple):
@@ -361,11 +366,43 @@ def _deliver(sources: Any, payloads: Any, t: Any, tables: Any, state: Any) -> No
                 _add_late(ring, memory, shift, late, one, factor, t, n, slots)
 
 
+@njit(cache=True)
+def _count(sources: Any, tables: Any, state: Any, events: Any) -> None:
+    """Synapses that spikes reach, by kind; by core they are counted later (``_settle``)."""
+    synapses, spiked = tables.source_synapses, state.spiked
+    dense, sparse, conv = np.int64(0), np.int64(0), np.int64(0)
+    for source in sources:
+        spiked[source] += 1
+        dense += synapses[source, 0]
+        sparse += synapses[source, 1]
+        conv += synapses[source, 2]
+    events[E_DENSE] += dense
+    events[E_SPARSE] += sparse
+    events[E_CONV] += conv
+
+
+@njit(cache=True)
+def _settle(tables: Any, state: Any, totals: Any) -> None:
+    """Add to the cores what has come since the last time."""
+    first, messages, shapes = tables.source_messages, tables.messages, tables.shapes
+    to_shape = np.uint64(tables.core_bits + 1)
+    mask = (np.uint64(1) << np.uint64(tables.core_bits)) - np.uint64(1)
+    for source in range(len(state.spiked)):
+        times = np.int64(state.spiked[source])
+        if times == 0:
+            continue
+        state.spiked[source] = 0
+        for m in range(first[source], first[source + 1]):
+            message = np.uint64(messages[m])
+            core = (message >> np.uint64(1)) & mask
+            totals.received[core] += times
+            totals.synapses[core] += times * shapes[message >> to_shape, H_SYNAPSES]
+
+
 @njit(cache=True, inline="always")
 def _write_down(source: Any, chip: Any, gap: Any, each: Any, flit: Any, at: Any, first: Any,
                 messages: Any, core_bits: Any, shapes: Any, core_chip: Any, step_gap: Any,
-                step_fan: Any, dest: Any, work: Any, events: Any, received: Any,
-                arrived: Any) -> Any:
+                step_fan: Any, dest: Any, work: Any) -> Any:
     """The messages of a source for the timing, those to the cores of one chip or, if ``chip`` is
     -1, of all. ``gap``: ticks before the first flit; ``each``: of every flit. ``flit``, ``at``:
     flits and destinations of the step so far; returns the same after it."""
@@ -385,14 +422,9 @@ def _write_down(source: Any, chip: Any, gap: Any, each: Any, flit: Any, at: Any,
             gap = np.int64(0)
             flit += 1
             started = True
-        shape = message >> to_shape
-        synapses = np.int64(shapes[shape, H_SYNAPSES])
         dest[np.uint64(at)] = core
-        work[np.uint64(at)] = shapes[shape, H_WORK]
+        work[np.uint64(at)] = shapes[message >> to_shape, H_WORK]
         at += 1
-        events[np.uint64(shapes[shape, H_EVENT])] += synapses
-        received[core] += 1
-        arrived[core] += synapses
     return flit, at
 
 
@@ -408,7 +440,6 @@ def _send(count: Any, tables: Any, state: Any, step: Any, ticks: Any, events: An
     first, messages, core_bits = tables.source_messages, tables.messages, tables.core_bits
     shapes, core_chip, spiking = tables.shapes, tables.core_chip, state.spiking
     step_gap, step_fan, step_dest, step_work = step.gap, step.fan, step.dest, step.work
-    received, arrived = totals.received, totals.synapses
     flit, at = np.int64(0), np.int64(0)
     i = np.int64(0)
     for core in range(len(core_sections) - 1):
@@ -429,7 +460,7 @@ def _send(count: Any, tables: Any, state: Any, step: Any, ticks: Any, events: An
                 before = flit
                 flit, at = _write_down(source, -1, gap, ticks[E_AXON_OUT], flit, at, first,
                                        messages, core_bits, shapes, core_chip, step_gap, step_fan,
-                                       step_dest, step_work, events, received, arrived)
+                                       step_dest, step_work)
                 if flit > before:
                     gap = np.int64(0)
             gap += _ticks(since, stop, active, ticks)
@@ -455,14 +486,14 @@ def _ticks(first: Any, stop: Any, active: Any, ticks: Any) -> Any:
 
 @njit(cache=True)
 def _inject(sources: Any, chip: Any, flit: Any, at: Any, tables: Any, step: Any, ticks: Any,
-            events: Any, totals: Any) -> Any:
+            events: Any) -> Any:
     """The host's messages to the cores of one chip; ``flit``, ``at`` as for ``_write_down``."""
     before = flit
     for source in sources:
         flit, at = _write_down(source, chip, np.int64(0), ticks[E_HOST], flit, at,
                                tables.source_messages, tables.messages, tables.core_bits,
                                tables.shapes, tables.core_chip, step.gap, step.fan, step.dest,
-                               step.work, events, totals.received, totals.synapses)
+                               step.work)
     events[E_HOST] += flit - before
     return flit, at
 
@@ -501,10 +532,12 @@ def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: 
         _deliver(state.spiking[:count], state.payload[:count], t, tables, state)
         sources, payloads = _heard(t, given)
         _deliver(sources, payloads, t, tables, state)
+        _count(state.spiking[:count], tables, state, events)
+        _count(sources, tables, state, events)
         flit, at = _send(count, tables, state, step, ticks, events, totals)
         for chip in range(tables.chips):
             step.first[cores + chip] = flit
-            flit, at = _inject(sources, chip, flit, at, tables, step, ticks, events, totals)
+            flit, at = _inject(sources, chip, flit, at, tables, step, ticks, events)
         step.first[cores + tables.chips] = flit
         step.fan[flit] = at
         events[E_AXON_IN] = at
@@ -520,6 +553,7 @@ def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: 
             events[E_EAST_WEST + mesh.link_kind[link]] += result.link_flits[link]
             totals.link_flits[link] += result.link_flits[link]
         _total(result, totals)
+    _settle(tables, state, totals)
 
 
 @njit(cache=True)

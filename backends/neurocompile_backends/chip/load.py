@@ -121,8 +121,13 @@ class _Loader:
         table = np.concatenate(axons)
         if max(len(axon), int(table.max(initial=0)), self._most_ticks(base)) >= 1 << 31:
             raise ValueError("more synapses or ticks than 31 bits count")
+        source = _owners(first)
+        synapses = np.zeros((len(first) - 1, 3), np.int32)
+        encoding = np.where(table[:, A_KIND] < k.DENSE_LATE, table[:, A_KIND],
+                            table[:, A_KIND] - k.DENSE_LATE)
+        np.add.at(synapses, (source, encoding[axon]), table[axon, A_SYNAPSES])
         core_bits = max(1, len(self.program.cores).bit_length())
-        messages, shapes = self._messages(_owners(first), axon, table, core_bits, mesh)
+        messages, shapes = self._messages(source, axon, table, core_bits, mesh)
         source_deliveries, deliveries, memory, late, shift = self._deliveries(first, axon, table)
         tables = k.Tables(
             machine_row(self.target.machine),
@@ -132,7 +137,8 @@ class _Loader:
             column["threshold"].astype(np.int32),
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32),
-            first.astype(np.int32), messages, shapes, source_deliveries, deliveries, memory, late,
+            first.astype(np.int32), messages, shapes, synapses, source_deliveries, deliveries,
+            memory, late,
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
@@ -364,10 +370,7 @@ class _Loader:
             order = np.lexsort((destination_rank(mesh)[to], again, source))
             starts = _changes(source[order]) | _changes(again[order])
             sent, to = sent[order], to[order]
-        event = k.E_DENSE + np.where(sent[:, A_KIND] < k.DENSE_LATE, sent[:, A_KIND],
-                                     sent[:, A_KIND] - k.DENSE_LATE)
-        shapes, shape = np.unique(np.stack([sent[:, A_SYNAPSES], event, sent[:, A_WORK]], axis=1),
-                                  axis=0, return_inverse=True)
+        shapes, shape = np.unique(sent[:, [A_SYNAPSES, A_WORK]], axis=0, return_inverse=True)
         messages = shape.reshape(-1) << (core_bits + 1) | to << 1 | starts
         # Again another kernel for wide numbers alone.
         dtype = np.uint32 if int(messages.max(initial=0)) < 1 << 32 else np.uint64

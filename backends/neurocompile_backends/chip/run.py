@@ -98,7 +98,7 @@ class Chip:
         self.state = k.State(
             np.zeros(tables.slots * n, np.int32), np.zeros(n, np.int32), tables.initial.copy(),
             np.zeros(n, np.int32), np.zeros(n + BLOCK, np.int8), bias, np.zeros(n, np.int32),
-            np.zeros(n, np.int32))
+            np.zeros(n, np.int32), np.zeros(len(tables.source_messages) - 1, np.int32))
         self.given = _given(loaded, self.encoded, self.sample)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
         self.barrier = barrier_of(program)
@@ -206,5 +206,5 @@ def _given(loaded: Loaded, encoded: EncodedInput, sample: int) -> k.Given:
     order = np.argsort(step, kind="stable")
     first = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=encoded.n_steps))])
     return k.Given(first.astype(np.int64),
-                   np.concatenate([none, *sources])[order].astype(np.int64),
+                   np.concatenate([none, *sources])[order].astype(np.int32),
                    np.concatenate([np.zeros(0, np.int32), *payloads])[order].astype(np.int32))
