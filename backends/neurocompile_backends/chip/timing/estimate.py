@@ -38,6 +38,8 @@ from neurocompile_backends.chip.timing.layout import (
 
 CORE_BINS = 32
 LINK_BINS = 8
+W_COLUMNS = 4
+W, ONE, TWO = np.uint64(W_COLUMNS), np.uint64(1), np.uint64(2)
 
 
 class EstimateState(NamedTuple):
@@ -50,9 +52,11 @@ class EstimateState(NamedTuple):
     begins, ends
         Flits that begin and end at each place of the lines, by time. Apart, as many of them stay
         at one place: the processor need not wait for one sum to go on with the other.
+    ticks_x, ticks_y
+        Over links along x and along y to each column and row that has a core.
     way_x, way_y
-        Where the ways of a sender's flits to each column begin and end on lines, and those along
-        the column 0 to each row; scratch.
+        From a sender to each column, and along column 0 to each row: where it begins and ends on
+        the lines, and its ticks; ``W_COLUMNS`` numbers each.
     starts
         The earliest tick of each bin, of links and of cores.
     load
@@ -65,8 +69,10 @@ class EstimateState(NamedTuple):
     core_bins: Ints
     begins: SmallInts
     ends: SmallInts
-    way_x: SmallInts
-    way_y: SmallInts
+    ticks_x: Ints
+    ticks_y: Ints
+    way_x: Ints
+    way_y: Ints
     starts: Ints
     load: Ints
     link: Ints
@@ -79,12 +85,15 @@ def new_estimate_state(mesh: Mesh, destinations: int) -> EstimateState:
     east, west, north, south = mesh.links.reshape(routers // columns, columns, 4).transpose(2, 0, 1)
     link = np.concatenate([line.reshape(-1) for line in (east, west[:, ::-1], north.T,
                                                          south.T[:, ::-1])])
+    ticks_x, ticks_y = np.zeros(columns, np.int64), np.zeros(routers // columns, np.int64)
+    ticks_x[mesh.core_x], ticks_y[mesh.core_y] = mesh.core_ticks_x, mesh.core_ticks_y
     return EstimateState(np.zeros(destinations, np.int64),
                          np.zeros((mesh.n_cores, CORE_BINS), np.int64),
                          np.zeros(LINK_BINS * len(link), np.int32),
                          np.zeros(LINK_BINS * len(link), np.int32),
-                         np.zeros((columns, 2), np.int32),
-                         np.zeros((routers // columns, 2), np.int32),
+                         ticks_x, ticks_y,
+                         np.zeros(W_COLUMNS * columns, np.int64),
+                         np.zeros(W_COLUMNS * len(ticks_y), np.int64),
                          np.zeros((2, CORE_BINS + 1), np.int64), np.zeros(len(link), np.int64),
                          link,
                          np.where(link >= 0, np.append(mesh.ports[:, P_TICKS], 0)[link], 0))
@@ -138,8 +147,8 @@ def estimate(mesh, step, out, state):
     n_bins = min(LINK_BINS, 1 + step.first[mesh.n_senders] // len(mesh.links))
     starts = state.starts[0]
     _starts(n_bins, _scale(last, n_bins), starts)
-    _send(mesh, step, state, starts)
-    _receive(mesh, step, out, state, _arrive(mesh, step, out, state))
+    arrived = _send(mesh, step, out, state, starts)
+    _receive(mesh, step, out, state, arrived)
     _load(out, state, n_bins, starts)
     if summary[R_TICKS] == 0:
         summary[R_REASON] = NOTHING
@@ -149,114 +158,113 @@ def estimate(mesh, step, out, state):
 
 
 @njit(cache=True)
-def _send(mesh, step, state, starts):
-    """Where flits begin and end on lines; ``arrival`` of each destination becomes the tick its
-    flit is handed over at."""
+def _send(mesh, step, out, state, starts):
+    """Arrivals on an empty network, and where flits begin and end on lines; the last arrival."""
     columns, routers = mesh.columns, len(mesh.links)
     rows, single = routers // columns, step.fan[step.first[mesh.n_senders]] == step.first[-1]
+    work, arrival, summary = step.work, state.arrival, out.summary
+    arrived = np.int64(0)
     for s in range(mesh.n_senders):
         first, last = np.uint64(step.first[s]), np.uint64(step.first[s + 1])
         if first == last:
             continue
         x, y = mesh.sender_x[s], mesh.sender_y[s]
-        for to in range(columns):
-            _along(x, to, y * columns, columns, routers, state.way_x)
-        for to in range(rows):
-            _along(y, to, 2 * routers, rows, routers, state.way_y)
+        _ways(x, y * columns, columns, routers, mesh.sender_ticks_x[s], state.ticks_x, state.way_x)
+        _ways(y, 2 * routers, rows, routers, mesh.sender_ticks_y[s], state.ticks_y, state.way_y)
         if single:
-            _each(first, last, step.gap, step.dest, starts, mesh.core_x, mesh.core_y, rows,
-                  4 * routers, state.way_x, state.way_y, state.begins, state.ends, state.arrival)
+            at, end = _each(first, last, step.gap, step.dest, work, starts, mesh.core_x,
+                            mesh.core_y, rows, 4 * routers, state.way_x, state.way_y, state.begins,
+                            state.ends, arrival)
         else:
-            _branch(first, last, step.gap, step.fan, step.dest, starts, mesh.core_x, mesh.core_y,
-                    rows, 4 * routers, x, y, state.way_x, state.way_y, state.begins,
-                    state.ends, state.arrival)
+            at, end = _branch(first, last, step.gap, step.fan, step.dest, work, starts,
+                              mesh.core_x, mesh.core_y, rows, 4 * routers, x, y, state.way_x,
+                              state.way_y, state.begins, state.ends, arrival)
+        arrived = max(arrived, at)
+        if end > summary[R_TICKS]:
+            d = step.fan[first]
+            while arrival[d] + max(np.int64(work[d]), 1) < end:
+                d += 1
+            to = step.dest[d]
+            ways = (abs(mesh.core_ticks_x[to] - mesh.sender_ticks_x[s])
+                    + abs(mesh.core_ticks_y[to] - mesh.sender_ticks_y[s]))
+            summary[R_TICKS], summary[R_UNIT] = end, to
+            summary[R_SENDING], summary[R_NETWORK] = arrival[d] - ways, ways
+            summary[R_RECEIVING] = end - arrival[d]
+    return arrived
 
 
 @njit(cache=True)
-def _along(from_, to, line, length, routers, way):
-    """Where the way to place ``to`` begins and ends on the line of ``length`` places that begins
-    at ``line``, or on that of the other direction, ``routers`` places later."""
-    if to < from_:
-        back = line + routers + length - 1
-        way[to, 0], way[to, 1] = back - from_, back - to
-    else:
-        way[to, 0], way[to, 1] = line + from_, line + to
+def _ways(from_, line, length, routers, ticks, all_ticks, way):
+    """The way to each place of the line of ``length`` places that begins at ``line``, or of that of
+    the other direction, ``routers`` places later: where it begins, where it ends, and its ticks."""
+    for to in range(length):
+        if to < from_:
+            back = line + routers + length - 1
+            way[W_COLUMNS * to], way[W_COLUMNS * to + 1] = back - from_, back - to
+        else:
+            way[W_COLUMNS * to], way[W_COLUMNS * to + 1] = line + from_, line + to
+        way[W_COLUMNS * to + 2] = abs(all_ticks[to] - ticks)
 
 
 @njit(cache=True)
-def _each(first, last, gap, dest, starts, core_x, core_y, rows, places, way_x, way_y, begins,
+def _each(first, last, gap, dest, work, starts, core_x, core_y, rows, places, way_x, way_y, begins,
           ends, arrival):
-    """The flits of a sender, where each has one destination."""
+    """The flits of a sender, where each has one destination: when the last arrives, and the latest
+    that a core can be done with one."""
     sent, bin_, begin = np.int64(0), np.uint64(1), np.uint64(0)
+    arrived, end = np.int64(0), np.int64(0)
     for k in range(first, last):
         sent += gap[k]
         while sent >= starts[bin_]:
             bin_ += np.uint64(1)
             begin += np.uint64(places)
-        arrival[k] = sent
         # Without a test: where nothing is to go, it begins and ends at one place.
         to = np.uint64(dest[k])
         x, y = np.uint64(core_x[to]), np.uint64(core_y[to])
         column = begin + x * np.uint64(rows)
-        begins[begin + np.uint64(way_x[x, 0])] += 1
-        ends[begin + np.uint64(way_x[x, 1])] += 1
-        begins[column + np.uint64(way_y[y, 0])] += 1
-        ends[column + np.uint64(way_y[y, 1])] += 1
+        x, y = x * W, y * W
+        begins[begin + np.uint64(way_x[x])] += 1
+        ends[begin + np.uint64(way_x[x + ONE])] += 1
+        begins[column + np.uint64(way_y[y])] += 1
+        ends[column + np.uint64(way_y[y + ONE])] += 1
+        at = sent + way_x[x + TWO] + way_y[y + TWO]
+        arrival[k] = at
+        arrived = max(arrived, at)
+        end = max(end, at + max(np.int64(work[k]), 1))
+    return arrived, end
 
 
 @njit(cache=True)
-def _branch(first, last, gap, fan, dest, starts, core_x, core_y, rows, places, x, y, way_x, way_y,
-            begins, ends, arrival):
-    """The flits of a sender that have several: along x as far as any needs, and from there along y
-    in each column."""
+def _branch(first, last, gap, fan, dest, work, starts, core_x, core_y, rows, places, x, y, way_x,
+            way_y, begins, ends, arrival):
+    """As ``_each`` for flits of several destinations: along x as far as any needs, and from there
+    along y in each column."""
     sent, bin_, begin = np.int64(0), np.int64(1), np.int64(0)
+    arrived, done = np.int64(0), np.int64(0)
     for k in range(first, last):
         sent += gap[k]
         while sent >= starts[bin_]:
             bin_ += 1
             begin += places
-        low, high = np.int64(fan[k]), np.int64(fan[k + np.uint64(1)])
-        arrival[low:high] = sent
+        low, high = np.int64(fan[k]), np.int64(fan[k + ONE])
+        for d in range(low, high):
+            to = dest[d]
+            at = sent + way_x[W_COLUMNS * core_x[to] + 2] + way_y[W_COLUMNS * core_y[to] + 2]
+            arrival[d] = at
+            arrived = max(arrived, at)
+            done = max(done, at + max(np.int64(work[d]), 1))
         for to in (max(x, core_x[dest[high - 1]]), min(x, core_x[dest[low]])):
-            begins[begin + way_x[to, 0]] += 1
-            ends[begin + way_x[to, 1]] += 1
+            begins[begin + way_x[W_COLUMNS * to]] += 1
+            ends[begin + way_x[W_COLUMNS * to + 1]] += 1
         while low < high:
             column, end = core_x[dest[low]], low + 1
             while end < high and core_x[dest[end]] == column:
                 end += 1
             for to in (max(y, core_y[dest[end - 1]]), min(y, core_y[dest[low]])):
-                begins[begin + column * rows + way_y[to, 0]] += 1
-                ends[begin + column * rows + way_y[to, 1]] += 1
+                begins[begin + column * rows + way_y[W_COLUMNS * to]] += 1
+                ends[begin + column * rows + way_y[W_COLUMNS * to + 1]] += 1
             low = end
-
-
-@njit(cache=True)
-def _arrive(mesh, step, out, state):
-    """Adds the ways on an empty network; the last arrival."""
-    core_ticks_x, core_ticks_y = mesh.core_ticks_x, mesh.core_ticks_y
-    dest, work, arrival = step.dest, step.work, state.arrival
-    summary = out.summary
-    arrived = np.int64(0)
-    for s in range(mesh.n_senders):
-        low, high = np.uint64(step.fan[step.first[s]]), np.uint64(step.fan[step.first[s + 1]])
-        ticks_x, ticks_y = mesh.sender_ticks_x[s], mesh.sender_ticks_y[s]
-        end = np.int64(0)
-        for d in range(low, high):
-            to = np.uint64(dest[d])
-            at = arrival[d] + abs(core_ticks_x[to] - ticks_x) + abs(core_ticks_y[to] - ticks_y)
-            arrival[d] = at
-            arrived = max(arrived, at)
-            end = max(end, at + max(np.int64(work[d]), 1))
-        if end > summary[R_TICKS]:
-            while arrival[low] + max(np.int64(work[low]), 1) < end:
-                low += np.uint64(1)
-            to = dest[low]
-            summary[R_TICKS], summary[R_UNIT] = end, to
-            summary[R_NETWORK] = (abs(core_ticks_x[to] - ticks_x)
-                                  + abs(core_ticks_y[to] - ticks_y))
-            summary[R_SENDING] = arrival[low] - summary[R_NETWORK]
-            summary[R_RECEIVING] = end - arrival[low]
-    return arrived
+    return arrived, done
 
 
 @njit(cache=True)
