@@ -519,18 +519,36 @@ def run_untimed(start: Any, stop: Any, tables: Any, state: Any, given: Any, reco
         _deliver(sources, payloads, t, tables, state)
 
 
+@njit(cache=True)
+def _messages(sources: Any, first: Any) -> Any:
+    count = np.int64(0)
+    for source in sources:
+        count += first[source + 1] - first[source]
+    return count
+
+
 @njit(cache=True, nogil=True)
-def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: Any,
+def run_steps(start: Any, stop: Any, computed: Any, mode: Any, tables: Any, state: Any, given: Any,
               recorded: Any, mesh: Any, step: Any, ticks: Any, barrier: Any, result: Any,
-              network: Any, scratch: Any, series: Any, totals: Any) -> None:
-    """Run the steps [start, stop) of a sample; row t - start of ``series`` is step t's."""
+              network: Any, scratch: Any, series: Any, totals: Any) -> Any:
+    """Run the steps [start, stop) of a sample; row t - ``recorded.start`` of ``series`` is step
+    t's. Returns ``stop`` and 0, or the step whose messages are more than ``step`` has room for and
+    how many: go on from there with more, ``computed`` true, as its neurons have taken it."""
     cores = len(tables.core_sections) - 1
+    reached, missing = stop, np.int64(0)
     for t in range(start, stop):
-        events = series.events[t - start]
-        events[E_UPDATE] = _compute(t, tables, state, recorded, True)
-        count, series.mark[t - start] = _spiking(tables, state)
-        _deliver(state.spiking[:count], state.payload[:count], t, tables, state)
+        now = t - recorded.start
+        events = series.events[now]
+        if t > start or not computed:
+            events[E_UPDATE] = _compute(t, tables, state, recorded, True)
+        count, series.mark[now] = _spiking(tables, state)
         sources, payloads = _heard(t, given)
+        messages = (_messages(state.spiking[:count], tables.source_messages)
+                    + _messages(sources, tables.source_messages))
+        if messages > len(step.dest):
+            reached, missing = t, messages
+            break
+        _deliver(state.spiking[:count], state.payload[:count], t, tables, state)
         _deliver(sources, payloads, t, tables, state)
         _count(state.spiking[:count], tables, state, events)
         _count(sources, tables, state, events)
@@ -546,14 +564,15 @@ def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: 
             simulate(mesh, step, result, network)
         else:
             estimate(mesh, step, result, scratch)
-        series.ticks[t - start] = result.summary[R_TICKS] + barrier
-        series.unit[t - start] = result.summary[R_UNIT]
-        series.reason[t - start] = result.summary[R_REASON]
+        series.ticks[now] = result.summary[R_TICKS] + barrier
+        series.unit[now] = result.summary[R_UNIT]
+        series.reason[now] = result.summary[R_REASON]
         for link in range(len(result.link_flits)):
             events[E_EAST_WEST + mesh.link_kind[link]] += result.link_flits[link]
             totals.link_flits[link] += result.link_flits[link]
         _total(result, totals)
     _settle(tables, state, totals)
+    return reached, missing
 
 
 @njit(cache=True)

@@ -122,10 +122,12 @@ class _Loader:
         if max(len(axon), int(table.max(initial=0)), self._most_ticks(base)) >= 1 << 31:
             raise ValueError("more synapses or ticks than 31 bits count")
         source = _owners(first)
-        synapses = np.zeros((len(first) - 1, 3), np.int32)
+        synapses = np.zeros((len(first) - 1, 3), np.int64)
         encoding = np.where(table[:, A_KIND] < k.DENSE_LATE, table[:, A_KIND],
                             table[:, A_KIND] - k.DENSE_LATE)
         np.add.at(synapses, (source, encoding[axon]), table[axon, A_SYNAPSES])
+        if int(synapses.max(initial=0)) >= 1 << 31:
+            raise ValueError("more synapses or ticks than 31 bits count")
         core_bits = max(1, len(self.program.cores).bit_length())
         messages, shapes = self._messages(source, axon, table, core_bits, mesh)
         source_deliveries, deliveries, memory, late, shift = self._deliveries(first, axon, table)
@@ -137,8 +139,8 @@ class _Loader:
             column["threshold"].astype(np.int32),
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32),
-            first.astype(np.int32), messages, shapes, synapses, source_deliveries, deliveries,
-            memory, late,
+            first.astype(np.int32), messages, shapes, synapses.astype(np.int32),
+            source_deliveries, deliveries, memory, late,
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,

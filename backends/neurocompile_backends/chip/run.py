@@ -32,6 +32,9 @@ from neurocompile_backends.simulator.run import available_cpus
 
 Ints = npt.NDArray[Any]
 
+FLITS = 4096
+"""Messages of a step that there is room for from the start; more is made when a step needs it."""
+
 MODES = {"functional": k.FUNCTIONAL, "analytic": k.ANALYTIC, "cycle": k.CYCLE}
 
 
@@ -81,6 +84,7 @@ class Chip:
     sections: Ints = field(init=False)
     state: k.State = field(init=False)
     totals: k.Totals = field(init=False)
+    step: Step = field(init=False)
     result: Result = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,17 +106,20 @@ class Chip:
         self.given = _given(loaded, self.encoded, self.sample)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
         self.barrier = barrier_of(program)
-        flits = loaded.most_flits if timed else 0
+        self._make_room(min(loaded.most_flits, FLITS) if timed else 0)
+        self.totals = new_totals(self.mesh)
+
+    def _make_room(self, flits: int) -> None:
+        """For steps of so many messages. Scratch: nothing in it outlives a step."""
+        senders = self.mesh.n_senders
+        self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int32),
+                         np.zeros(flits + 1, np.int32), np.zeros(flits, np.int32),
+                         np.zeros(flits, np.int32), np.zeros(senders, np.int64))
         traced = flits if self.traced else 0
         self.result = new_result(self.mesh, traced, traced)
         simulated = flits if self.mode == k.CYCLE else 0
         self.network = new_state(self.mesh, simulated, simulated)
         self.scratch = new_estimate_state(self.mesh, flits if self.mode == k.ANALYTIC else 0)
-        senders = self.mesh.n_senders
-        self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int32),
-                         np.zeros(flits + 1, np.int32), np.zeros(flits, np.int32),
-                         np.zeros(flits, np.int32), np.zeros(senders, np.int64))
-        self.totals = new_totals(self.mesh)
 
     @property
     def mesh(self) -> Mesh:
@@ -147,9 +154,14 @@ class Chip:
         if self.mode == k.FUNCTIONAL:
             k.run_untimed(self.t, stop, tables, self.state, self.given, recorded, series)
         else:
-            k.run_steps(self.t, stop, self.mode, tables, self.state, self.given, recorded,
-                        self.mesh, self.step, self.ticks, self.barrier, self.result, self.network,
-                        self.scratch, series, self.totals)
+            reached, missing = self.t, 0
+            while reached < stop:
+                reached, missing = k.run_steps(
+                    reached, stop, missing > 0, self.mode, tables, self.state, self.given,
+                    recorded, self.mesh, self.step, self.ticks, self.barrier, self.result,
+                    self.network, self.scratch, series, self.totals)
+                if missing:  # some more than that, lest every new peak costs an allocation
+                    self._make_room(min(self.loaded.most_flits, missing + missing // 4))
         for column, values in zip((k.S_SREC, k.S_UREC, k.S_VREC), flat, strict=True):
             base = 0
             for _, to in self.records.get(column, []):
