@@ -119,15 +119,11 @@ class _Loader:
         first = np.concatenate([out_first, out_first[-1] + host_first[1:]])
         axon = np.concatenate([_axons(bases, sent[0], sent[1]), host_axon])
         table = np.concatenate(axons)
-        if max(len(axon), int(table.max(initial=0)), self._most_ticks(base)) >= 1 << 31:
+        if max(len(axon), int(table.max(initial=0)), self._most_ticks(
+                max((part.size for part in counts), default=0))) >= 1 << 31:
             raise ValueError("more synapses or ticks than 31 bits count")
         source = _owners(first)
-        synapses = np.zeros((len(first) - 1, 3), np.int64)
-        encoding = np.where(table[:, A_KIND] < k.DENSE_LATE, table[:, A_KIND],
-                            table[:, A_KIND] - k.DENSE_LATE)
-        np.add.at(synapses, (source, encoding[axon]), table[axon, A_SYNAPSES])
-        if int(synapses.max(initial=0)) >= 1 << 31:
-            raise ValueError("more synapses or ticks than 31 bits count")
+        synapses = _by_kind(source, table[axon], len(first) - 1)
         core_bits = max(1, len(self.program.cores).bit_length())
         messages, shapes = self._messages(source, axon, table, core_bits, mesh)
         source_deliveries, deliveries, memory, late, shift = self._deliveries(first, axon, table)
@@ -139,8 +135,8 @@ class _Loader:
             column["threshold"].astype(np.int32),
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32),
-            first.astype(np.int32), messages, shapes, synapses.astype(np.int32),
-            source_deliveries, deliveries, memory, late,
+            first.astype(np.int32), messages, shapes, synapses, source_deliveries,
+            deliveries, memory, late,
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
@@ -148,7 +144,7 @@ class _Loader:
         return Loaded(self.program, mesh, tables, host_base, parallel)
 
     def _most_ticks(self, neurons: int) -> int:
-        """More than a sender ever works before a flit."""
+        """More than a sender of so many neurons ever works before a flit."""
         each = ("neuron_access", "neuron_update", "neuron_spike")
         return (neurons + 1) * sum(self.event[e] for e in each) + max(
             self.event["axon_out"], self.event["host_message"])
@@ -256,7 +252,8 @@ class _Loader:
         # 15 bits leave 17 for a weight with its sign, which is what targets have. Others than these
         # types would be another kernel to compile: for wide numbers alone. Where a delivery counts
         # neurons from is a multiple of half of what the bits hold.
-        widest = int((axons[:, A_END] - axons[:, A_FIRST]).max(initial=0))
+        counted = axons[np.isin(axons[:, A_KIND], (k.SPARSE, k.SPARSE_LATE))]
+        widest = int((counted[:, A_END] - counted[:, A_FIRST]).max(initial=0))
         shift, dtype = (15, np.int32) if widest <= 1 << 14 and not any(
             np.any(np.abs(w) > 0xFFFF) for w in self.weights) else (32, np.int64)
         source, sent = _owners(first), axons[axon]
@@ -309,8 +306,8 @@ class _Loader:
         read = np.arange(total) + np.repeat(np.append(address, kernels) - np.cumsum(count) + count,
                                             count)
         memory = _joined(self.weights, dtype)[read] << shift
-        memory[:listed] |= (_joined(self.locals, dtype)[read[:listed]]
-                            + np.repeat(offset, count[:len(offset)]).astype(dtype))
+        memory[:listed] |= (_joined(self.locals, dtype)[read[:listed]] + np.repeat(
+            offset, count[:len(offset)]).astype(dtype)) & ((1 << shift) - 1)
         late = _joined(self.lates, np.uint8 if self.latest < 256 else np.uint32)
         return memory, late[read] if self.latest else late[:0]
 
@@ -372,7 +369,8 @@ class _Loader:
             order = np.lexsort((destination_rank(mesh)[to], again, source))
             starts = _changes(source[order]) | _changes(again[order])
             sent, to = sent[order], to[order]
-        shapes, shape = np.unique(sent[:, [A_SYNAPSES, A_WORK]], axis=0, return_inverse=True)
+        key, shape = np.unique(sent[:, A_SYNAPSES] << 31 | sent[:, A_WORK], return_inverse=True)
+        shapes = np.stack([key >> 31, key & ((1 << 31) - 1)], axis=1)
         messages = shape.reshape(-1) << (core_bits + 1) | to << 1 | starts
         # Again another kernel for wide numbers alone.
         dtype = np.uint32 if int(messages.max(initial=0)) < 1 << 32 else np.uint64
@@ -401,6 +399,17 @@ def _axons(bases: Ints, core: Ints, axon: Ints) -> Ints:
     if np.any(axon >= np.diff(bases)[core]):
         raise ValueError("an output axon to an input axon that is not there")
     return np.asarray(bases[core] + axon, np.int64)
+
+
+def _by_kind(source: Ints, sent: Ints, sources: int) -> Ints:
+    """Dense, sparse and convolved synapses that each source reaches; ``sent``: the axons."""
+    kind = np.where(sent[:, A_KIND] < k.DENSE_LATE, sent[:, A_KIND],
+                    sent[:, A_KIND] - k.DENSE_LATE)
+    # Exact: below 2**53.
+    sums = np.bincount(3 * source + kind, sent[:, A_SYNAPSES], 3 * sources).reshape(-1, 3)
+    if int(sums.max(initial=0)) >= 1 << 31:
+        raise ValueError("more synapses or ticks than 31 bits count")
+    return sums.astype(np.int32)
 
 
 def _joined(parts: list[Ints], dtype: Any) -> Ints:
