@@ -141,7 +141,7 @@ class Tables(NamedTuple):
     source_synapses
         Dense, sparse and convolved synapses that a spike of each source reaches.
     source_deliveries, deliveries
-        The same for what its spikes are added to: a row each (``R_...``), of several messages
+        The same for the synapses that its spikes meet: a row each (``D_...``), of several messages
         together where they are alike.
     memory, late, shift
         Synapses, weight << shift | neuron; those of a source lie together, as they are read
@@ -520,10 +520,14 @@ def run_untimed(start: Any, stop: Any, tables: Any, state: Any, given: Any, reco
 
 
 @njit(cache=True)
-def _messages(sources: Any, first: Any) -> Any:
+def _messages(sources: Any, first: Any, messages: Any) -> Any:
+    """How many messages sources send; asks for them, as they are read after what is delivered."""
     count = np.int64(0)
     for source in sources:
-        count += first[source + 1] - first[source]
+        begin, end = first[source], first[source + 1]
+        count += end - begin
+        for i in range(begin, end, 16):
+            prefetch(messages, np.uint64(i))
     return count
 
 
@@ -543,8 +547,8 @@ def run_steps(start: Any, stop: Any, computed: Any, mode: Any, tables: Any, stat
             events[E_UPDATE] = _compute(t, tables, state, recorded, True)
         count, series.mark[now] = _spiking(tables, state)
         sources, payloads = _heard(t, given)
-        messages = (_messages(state.spiking[:count], tables.source_messages)
-                    + _messages(sources, tables.source_messages))
+        messages = _messages(state.spiking[:count], tables.source_messages, tables.messages)
+        messages += _messages(sources, tables.source_messages, tables.messages)
         if messages > len(step.dest):
             reached, missing = t, messages
             break

@@ -372,8 +372,8 @@ class _Loader:
         key, shape = np.unique(sent[:, A_SYNAPSES] << 31 | sent[:, A_WORK], return_inverse=True)
         shapes = np.stack([key >> 31, key & ((1 << 31) - 1)], axis=1)
         messages = shape.reshape(-1) << (core_bits + 1) | to << 1 | starts
-        # Again another kernel for wide numbers alone.
-        dtype = np.uint32 if int(messages.max(initial=0)) < 1 << 32 else np.uint64
+        # Each is another kernel to compile; but messages are most of what sparse programs keep.
+        dtype = np.min_scalar_type(max(int(messages.max(initial=0)), 0x100))
         return messages.astype(dtype), shapes.astype(np.int32)
 
     def _host(self, bases: Ints, base: int) -> tuple[Ints, Ints, dict[str, int], dict[str, int]]:
