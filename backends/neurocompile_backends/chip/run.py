@@ -161,7 +161,7 @@ class Chip:
                     recorded, self.mesh, self.step, self.ticks, self.barrier, self.result,
                     self.network, self.scratch, series, self.totals)
                 if missing:  # some more than that, lest every new peak costs an allocation
-                    self._make_room(min(self.loaded.most_flits, missing + missing // 8))
+                    self._make_room(missing + missing // 8)
         for column, values in zip((k.S_SREC, k.S_UREC, k.S_VREC), flat, strict=True):
             base = 0
             for _, to in self.records.get(column, []):
