@@ -520,12 +520,16 @@ def run_untimed(start: Any, stop: Any, tables: Any, state: Any, given: Any, reco
 
 
 @njit(cache=True)
-def _messages(sources: Any, first: Any, messages: Any) -> Any:
-    """How many messages sources send; asks for them, as they are read after what is delivered."""
+def _messages(sources: Any, tables: Any) -> Any:
+    """How many messages sources send; asks for them, and for what else is read of each source."""
+    first, messages, synapses = tables.source_messages, tables.messages, tables.source_synapses
+    first_delivery, deliveries = tables.source_deliveries, tables.deliveries
     count = np.int64(0)
     for source in sources:
         begin, end = first[source], first[source + 1]
         count += end - begin
+        prefetch(deliveries, np.uint64(first_delivery[source]) * np.uint64(D_COLUMNS))
+        prefetch(synapses, np.uint64(source) * np.uint64(3))
         for i in range(begin, end, 16):
             prefetch(messages, np.uint64(i))
     return count
@@ -547,8 +551,8 @@ def run_steps(start: Any, stop: Any, computed: Any, mode: Any, tables: Any, stat
             events[E_UPDATE] = _compute(t, tables, state, recorded, True)
         count, series.mark[now] = _spiking(tables, state)
         sources, payloads = _heard(t, given)
-        messages = _messages(state.spiking[:count], tables.source_messages, tables.messages)
-        messages += _messages(sources, tables.source_messages, tables.messages)
+        messages = _messages(state.spiking[:count], tables)
+        messages += _messages(sources, tables)
         if messages > len(step.dest):
             reached, missing = t, messages
             break
