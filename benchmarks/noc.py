@@ -47,9 +47,11 @@ def random_step(mesh: Mesh, n_flits: int, gap: int, work: int, rng: np.random.Ge
     """Each flit from a random core to a random one."""
     counts = np.bincount(rng.integers(0, mesh.n_cores, n_flits), minlength=mesh.n_senders)
     return Step(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-                rng.integers(gap, 3 * gap, n_flits), np.arange(n_flits + 1, dtype=np.int32),
+                rng.integers(gap, 3 * gap, n_flits).astype(np.int32),
+                np.arange(n_flits + 1, dtype=np.int32),
                 rng.integers(0, mesh.n_cores, n_flits, dtype=np.int32),
-                rng.integers(work, 2 * work, n_flits), np.zeros(mesh.n_senders, np.int64))
+                rng.integers(work, 2 * work, n_flits).astype(np.int32),
+                np.zeros(mesh.n_senders, np.int64))
 
 
 def measure(mesh: Mesh, step: Step, rounds: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from noc_reference import Chips, Flit
 
 from neurocompile.ir.mapping import Placement
@@ -55,11 +56,16 @@ def ordered(chips: Chips, gap: int, works: dict[int, int]) -> Flit:
 def step_of(sends: list[list[Flit]], tails: list[int]) -> Step:
     flat = [flit for own in sends for flit in own]
     return Step(np.cumsum([0, *map(len, sends)]).astype(np.int64),
-                np.array([f.gap for f in flat], np.int64),
+                _ticks([f.gap for f in flat]),
                 np.cumsum([0, *(len(f.dests) for f in flat)]).astype(np.int32),
                 np.array([dest for f in flat for dest in f.dests], np.int32),
-                np.array([work for f in flat for work in f.works], np.int64),
+                _ticks([work for f in flat for work in f.works]),
                 np.array(tails, np.int64))
+
+
+def _ticks(values: list[int]) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
+    """As programs have them, or, for what no program holds, wide."""
+    return np.array(values, np.int64 if max(values, default=0) >= 1 << 31 else np.int32)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def update_narrow(machine: Any, filters: Any, leaks: Any, analog: Any, ge: Any, 
                   bias: Any) -> None:
     """As :func:`update` where every sum is proved to fit 32 bits and no reset subtracts.
 
-    One short loop a phase: each touches few arrays, which is what LLVM needs to vectorize.
+    Three short loops: each touches few arrays, which is what LLVM needs to vectorize.
     Explicit casts keep Numba from widening to 64 bits. ``filters`` and ``leaks``: does u, v
     remember anything.
     """
@@ -55,40 +55,41 @@ def update_narrow(machine: Any, filters: Any, leaks: Any, analog: Any, ge: Any, 
     n = len(u)
     if filters:
         for i in range(n):
-            u[i] = np.int32(decay(u[i], keep_u[i]) + np.int32(ring[i] << shift))
+            x = np.int32(decay(u[i], keep_u[i]) + np.int32(ring[i] << shift))
+            u[i] = _bounded(x, fold, half)
+            ring[i] = 0
     else:
         for i in range(n):
-            u[i] = np.int32(ring[i] << shift)
-    ring[:] = 0
-    if fold:
-        for i in range(n):
-            x = u[i]
-            if x > half:
-                x = np.int32(x - np.int32(2) * half)
-            elif x <= -half:
-                x = np.int32(x + np.int32(2) * half)
-            u[i] = x
-    else:
-        for i in range(n):
-            u[i] = min(max(u[i], np.int32(-half)), half)
+            u[i] = _bounded(np.int32(ring[i] << shift), fold, half)
+            ring[i] = 0
     if leaks:
         for i in range(n):
-            v[i] = decay(v[i], keep_v[i])
-    for i in range(n):
-        x = np.int32(np.int32(v[i] + u[i]) + bias[i])
-        v[i] = min(max(x, np.int32(-limit)), limit)
+            x = np.int32(np.int32(decay(v[i], keep_v[i]) + u[i]) + bias[i])
+            v[i] = min(max(x, np.int32(-limit)), limit)
+    else:
+        for i in range(n):
+            x = np.int32(np.int32(v[i] + u[i]) + bias[i])
+            v[i] = min(max(x, np.int32(-limit)), limit)
     if analog:
         sent[:] = v
         return
-    if ge:
-        for i in range(n):
-            sent[i] = np.int32(v[i] >= threshold[i])
-    else:
-        for i in range(n):
-            sent[i] = np.int32(v[i] > threshold[i])
-    if reset == 1:
-        for i in range(n):
-            v[i] = np.int32(v[i] * np.int32(np.int32(1) - sent[i]))
+    kept = np.int32(reset != 1)
+    for i in range(n):
+        fires = np.int32(v[i] >= threshold[i]) if ge else np.int32(v[i] > threshold[i])
+        sent[i] = fires
+        v[i] = np.int32(v[i] * np.int32(np.int32(1) - np.int32(fires & (kept ^ 1))))
+
+
+@njit(cache=True)
+def _bounded(x: Any, fold: Any, half: Any) -> Any:
+    """What u keeps of a sum: folded once, or saturated."""
+    if fold:
+        if x > half:
+            return np.int32(x - np.int32(2) * half)
+        if x <= -half:
+            return np.int32(x + np.int32(2) * half)
+        return x
+    return min(max(x, np.int32(-half)), half)
 
 
 @njit(cache=True)

@@ -13,6 +13,7 @@ import pytest
 from networks import Sketch
 from partition_factory import counts_input, network, neurons, project, source, sparse
 from program_factory import given, narrow, placed
+from sanafe_network import Scenario, mapped
 from test_random_networks import first_difference
 
 import neurocompile as nc
@@ -384,3 +385,14 @@ MODES: dict[str, tuple[str, InputBinding, Callable[[], npt.NDArray[Any]]]] = {
 def test_every_way_of_input(mode: str) -> None:
     target, binding, x = MODES[mode]
     verified(chain(3, 4, 2, bias=True).network(), target, agreed(x=binding), {"x": x()})
+
+
+def test_sparse_synapses_to_more_neurons_than_one_delivery_reaches() -> None:
+    """What a spike does is read in one piece as far as 15 bits count neurons."""
+    mapping = mapped(Scenario(40_000, 3, rate=0.05))
+    loaded = load(Assemble().run(mapping))
+    assert np.diff(loaded.tables.source_deliveries).max() > 1
+    assert len(loaded.tables.messages) > len(loaded.tables.deliveries)
+    encoded = EncodedInput(1, 30, {}, {})
+    known = summary(profile(loaded.program, mapping.quantized, encoded, timing="analytic"))
+    assert known["events"]["synapse_sparse"] > 100_000

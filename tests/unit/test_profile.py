@@ -190,6 +190,19 @@ def test_same_input_same_bytes_however_many_work_on_it(timing: str) -> None:
         assert Path(f"one.{end}").read_bytes() == Path(f"two.{end}").read_bytes()
 
 
+@pytest.mark.parametrize("timing", ["cycle", "analytic"])
+def test_a_chip_makes_room_for_its_busiest_step(timing: str,
+                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping = tiny_mapping(load_target("loihi1"))
+    program = Assemble().run(mapping)
+    encoded = given(mapping.quantized, 2, 12)
+    whole = arrays(profile(program, mapping.quantized, encoded, timing=timing))
+    assert whole["total:sent"].sum() > 12
+    monkeypatch.setattr("neurocompile_backends.chip.run.FLITS", 1)
+    grown = arrays(profile(program, mapping.quantized, encoded, timing=timing))
+    assert all(np.array_equal(whole[name], grown[name]) for name in whole)
+
+
 def test_a_target_without_energies_says_so() -> None:
     free = {event: (0.0, time) for event, (_, time) in TOY.costs.items()}
     mapping = tiny_mapping(replace(load_target("loihi1"), costs=free))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from neurocompile_backends.chip.prefetch import prefetch
+from neurocompile_backends.chip.intrinsics import BLOCK, lowest, nonzero, ones, prefetch
 from neurocompile_backends.chip.timing.estimate import estimate
 from neurocompile_backends.chip.timing.layout import R_REASON, R_TICKS, R_UNIT
 from neurocompile_backends.chip.timing.network import simulate
@@ -30,13 +30,16 @@ from neurocompile_backends.neurons import mixed, record, update, update_narrow
 (F_FIRST, F_WEIGHT, F_ROWS, F_GROUP, F_CIN, F_H, F_W, F_OH, F_OW, F_KH, F_KW, F_SY, F_SX, F_PY,
  F_PX, F_DY, F_DX, F_GROUPS, F_LATE, F_LATES, F_COLUMNS) = range(21)
 
-# The head of an input axon; its synapses follow it in memory.
-A_KIND, A_SYNAPSES, A_ADDRESS, A_FIRST, A_SHIFT, A_CONV, A_WORK, A_CORE, A_HEAD = (
-    np.uint64(i) for i in range(9))
-# A_ADDRESS: its first synapse, or the element of the input for a convolution. A_FIRST: the first
-# neuron its synapses count from; the delay of a convolution's axon. A_CONV: its convolution.
+# Columns of the table of deliveries: synapses that a spike meets one after the other. They are
+# memory[D_BEGIN:D_END], for neurons counted from D_FIRST on, the payload shifted by D_SHIFT; for a
+# convolution its number, the element of its input and the delay.
+D_KIND, D_SHIFT, D_BEGIN, D_END, D_FIRST, D_COLUMNS = range(6)
+D_CONV, D_ELEMENT, D_DELAY = D_BEGIN, D_END, D_FIRST
 DENSE, SPARSE, CONV, DENSE_LATE, SPARSE_LATE = range(5)
-# A_KIND: as neurocompile.ir.program.ENCODINGS, and those with delays of synapses apart.
+# D_KIND: as neurocompile.ir.program.ENCODINGS, and those with delays of synapses apart.
+
+# Columns of the table of shapes: what messages have in common.
+H_SYNAPSES, H_WORK, H_COLUMNS = range(3)
 
 # Events of a step, in the order of neurocompile.ir.target.EVENTS.
 (E_EAST_WEST, E_NORTH_SOUTH, E_CHIP, E_AXON_IN, E_AXON_OUT, E_DENSE, E_SPARSE, E_CONV, E_ACCESS,
@@ -60,24 +63,14 @@ def _add_row(ring: Any, memory: Any, shift: Any, factor: Any) -> None:
 
 
 @njit(cache=True)
-def _add_list(ring: Any, memory: Any, shift: Any, first: Any, begin: Any, end: Any,
-              factor: Any) -> None:
-    """Unsigned indices spare Numba's check for negative ones."""
+def _add_late(ring: Any, memory: Any, shift: Any, late: Any, one: Any, factor: Any, t: Any, n: Any,
+              slots: Any) -> None:
     mask = (np.int64(1) << shift) - 1
-    for i in range(begin, end):
+    dense, first, begin = one[D_KIND] == DENSE_LATE, one[D_FIRST], one[D_BEGIN]
+    for i in range(begin, one[D_END]):
         x = memory[i]
-        ring[first + np.uint64(x & mask)] += np.int32(np.int32(x >> shift) * factor)
-
-
-@njit(cache=True)
-def _add_late(ring: Any, memory: Any, shift: Any, late: Any, a: Any, dense: Any, factor: Any,
-              t: Any, n: Any, slots: Any) -> None:
-    at, first = np.int64(memory[a + A_ADDRESS]), np.int64(memory[a + A_FIRST])
-    mask = (np.int64(1) << shift) - 1
-    for i in range(memory[a + A_SYNAPSES]):
-        x = memory[at + i]
-        to = np.int64(i) if dense else np.int64(x & mask)
-        slot = (t + 1 + np.int64(late[at + i])) % slots
+        to = np.int64(i - begin) if dense else np.int64(x & mask)
+        slot = (t + 1 + np.int64(late[i])) % slots
         ring[slot * n + first + to] += np.int32(np.int32(x >> shift) * factor)
 
 
@@ -138,16 +131,22 @@ class Tables(NamedTuple):
         A row each (``S_...``, ``F_...``); ``core_sections[c]`` is where core c's begin.
     keep_u, keep_v, threshold, bias, initial, element
         A value a neuron; ``element`` is its index in its population.
-    out_first, out_axon, out_flit
-        Output axons of neuron i: ``out_axon[out_first[i]:out_first[i + 1]]``, each the place of an
-        input axon's head in ``memory``. One travels in a flit of its own if its ``out_flit`` is 1,
-        else in that of the one before (multicast).
-    host_first, host_axon, host_flit
-        The same for the elements of all inputs.
+    source_messages, messages
+        What source i sends is ``messages[source_messages[i]:source_messages[i + 1]]``. Sources are
+        all neurons, then elements of inputs, as many times as they have parallel axons. A message
+        is shape << ``core_bits`` + 1 | core << 1 | 1 if it travels in a flit of its own, and not in
+        that of the one before (multicast).
+    shapes
+        A row for each (synapses, ticks of work) that messages have (``H_...``).
+    source_synapses
+        Dense, sparse and convolved synapses that a spike of each source reaches.
+    source_deliveries, deliveries
+        The same for the synapses that its spikes meet: a row each (``D_...``), of several messages
+        together where they are alike.
     memory, late, shift
-        Input axons, each a head (``A_...``) and its synapses: weight << shift | neuron from
-        ``A_FIRST`` on; so that what a spike reads lies together. Kernels of convolutions have a
-        place of their own. ``late``: delays of synapses, where there are any.
+        Synapses, weight << shift | neuron; those of a source lie together, as they are read
+        together. Kernels of convolutions have a place of their own. ``late``: delays of synapses,
+        where there are any.
     conv_rows
         For each (channel here, output row): the first neuron of the section in it.
     conv_groups
@@ -156,6 +155,8 @@ class Tables(NamedTuple):
         Output column of each neuron; delays of neurons where they differ.
     core_chip, chips, slots
         The chip of each core, chips in use, and steps of the ring that sums wait in.
+    core_bits
+        Bits of a core's number in ``messages``.
     """
 
     machine: Any
@@ -168,12 +169,12 @@ class Tables(NamedTuple):
     bias: Any
     initial: Any
     element: Any
-    out_first: Any
-    out_axon: Any
-    out_flit: Any
-    host_first: Any
-    host_axon: Any
-    host_flit: Any
+    source_messages: Any
+    messages: Any
+    shapes: Any
+    source_synapses: Any
+    source_deliveries: Any
+    deliveries: Any
     memory: Any
     late: Any
     conv_rows: Any
@@ -184,6 +185,7 @@ class Tables(NamedTuple):
     chips: int
     slots: int
     shift: int
+    core_bits: int
 
 
 FUNCTIONAL, ANALYTIC, CYCLE = range(3)
@@ -191,7 +193,13 @@ FUNCTIONAL, ANALYTIC, CYCLE = range(3)
 
 
 class State(NamedTuple):
-    """What a chip remembers between steps; ``active`` and ``bias`` are scratch of a sample."""
+    """What a chip remembers between steps: sums that wait (a block of all neurons a step), u and v,
+    what neurons sent last.
+
+    ``bias`` is of a sample. Scratch of a step: ``active``, has a neuron anything to be updated
+    with, and the neurons that send something, in order, with what they send. ``spiked``: spikes of
+    each source that ``Totals`` do not know of yet.
+    """
 
     ring: Any
     u: Any
@@ -199,17 +207,18 @@ class State(NamedTuple):
     sent: Any
     active: Any
     bias: Any
+    spiking: Any
+    payload: Any
+    spiked: Any
 
 
 class Given(NamedTuple):
     """What comes from outside for one sample: spikes of step t are ``first[t]`` to
-    ``first[t + 1]`` of ``element`` (numbered over all inputs) and ``payload``. ``parallel`` holds,
-    for each element, how many spikes it may send in a step."""
+    ``first[t + 1]`` of ``source`` and ``payload``."""
 
     first: Any
-    element: Any
+    source: Any
     payload: Any
-    parallel: Any
 
 
 class Recorded(NamedTuple):
@@ -250,11 +259,11 @@ class Series(NamedTuple):
 
 
 @njit(cache=True)
-def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: Any) -> Any:
-    """All neurons of a core take their step; returns how many were active."""
+def _compute(t: Any, tables: Any, state: Any, recorded: Any, timed: Any) -> Any:
+    """All neurons take their step; returns how many were active."""
     active = np.int64(0)
     slot = t % tables.slots * len(state.u)
-    for row in range(tables.core_sections[core], tables.core_sections[core + 1]):
+    for row in range(len(tables.sections)):
         s = tables.sections[row]
         n = s[S_COUNT]
         a, b = s[S_FIRST], s[S_FIRST] + n
@@ -286,243 +295,292 @@ def _compute(t: Any, core: Any, tables: Any, state: Any, recorded: Any, timed: A
 
 
 @njit(cache=True)
-def _travel(a: Any, payload: Any, t: Any, n: Any, slots: Any, ring: Any, memory: Any, shift: Any,
-            late: Any, convs: Any, rows: Any, conv_late: Any, groups: Any,
-            conv_x: Any) -> None:
-    """What the core of an input axon does with a spike of step t."""
-    kind = np.int64(memory[a + A_KIND])
-    factor = np.int32(payload << memory[a + A_SHIFT])
-    if kind <= SPARSE:
-        begin = np.uint64(memory[a + A_ADDRESS])
-        end = begin + np.uint64(memory[a + A_SYNAPSES])
-        first = np.uint64((t + 1) % slots * n + memory[a + A_FIRST])
-        if kind == SPARSE:
-            _add_list(ring, memory, shift, first, begin, end, factor)
-        else:
-            _add_row(ring[first:first + (end - begin)], memory[begin:end], shift, factor)
-    elif kind == CONV:
-        _add_conv(convs[memory[a + A_CONV]], np.int64(memory[a + A_ADDRESS]),
-                  np.int64(memory[a + A_FIRST]), factor, t, n, slots, ring, memory, shift,
-                  rows, conv_late, groups, conv_x)
-    else:
-        _add_late(ring, memory, shift, late, a, kind == DENSE_LATE, factor, t, n,
-                  slots)
+def _spiking(tables: Any, state: Any) -> Any:
+    """Writes down which neurons send what; how many they are, and the fingerprint of it."""
+    sent, spiking, payload, element = state.sent, state.spiking, state.payload, tables.element
+    count = np.int64(0)
+    mark = np.uint64(0)
+    for row in range(len(tables.sections)):
+        s = tables.sections[row]
+        i, before = s[S_FIRST], count
+        stop = i + s[S_COUNT]
+        while i + BLOCK <= stop:
+            bits = nonzero(sent, i)
+            while bits != 0:
+                spiking[count] = i + lowest(bits)
+                count += 1
+                bits &= bits - np.uint64(1)
+            i += BLOCK
+        while i < stop:
+            if sent[i] != 0:
+                spiking[count] = i
+                count += 1
+            i += 1
+        for i in range(before, count):
+            payload[i] = sent[spiking[i]]
+            mark += mixed(s[S_BASE] + element[spiking[i]], payload[i])
+    return count, mark
 
 
 @njit(cache=True)
-def _write_down(memory: Any, a: Any, at: Any, dest: Any, work: Any, events: Any, received: Any,
-                arrived: Any) -> None:
-    """One destination of a flit for the timing, and what it will cost there."""
-    core, kind, synapses = memory[a + A_CORE], memory[a + A_KIND], memory[a + A_SYNAPSES]
-    dest[at] = core
-    work[at] = memory[a + A_WORK]
-    events[E_DENSE + (kind if kind < DENSE_LATE else kind - DENSE_LATE)] += synapses
-    received[core] += 1
-    arrived[core] += synapses
+def _deliver(sources: Any, payloads: Any, t: Any, tables: Any, state: Any) -> None:
+    """What all cores do with the spikes of step t."""
+    # Taken out of their tuples, which Numba would hand over whole at each call.
+    ring, memory, late, shift = state.ring, tables.memory, tables.late, np.int64(tables.shift)
+    first, deliveries = tables.source_deliveries, tables.deliveries
+    convs, rows, conv_late = tables.convs, tables.conv_rows, tables.conv_late
+    groups, conv_x = tables.conv_groups, tables.conv_x
+    n, slots = len(state.u), tables.slots
+    mask = (np.int64(1) << shift) - 1
+    now = (t + 1) % slots * n
+    for i in range(len(sources)):
+        source, payload = sources[i], payloads[i]
+        if i + 2 < len(sources):
+            # What the second next spike will read, but for the end of long deliveries, which the
+            # processor sees coming.
+            ahead = sources[i + 2]
+            for d in range(first[ahead], first[ahead + 1]):
+                if deliveries[d, D_KIND] <= SPARSE:
+                    begin = deliveries[d, D_BEGIN]
+                    for j in range(begin, min(deliveries[d, D_END], begin + 128), 16):
+                        prefetch(memory, np.uint64(j))
+        for d in range(first[source], first[source + 1]):
+            one = deliveries[d]
+            kind = one[D_KIND]
+            factor = np.int32(payload << one[D_SHIFT])
+            if kind == SPARSE:
+                to = np.uint64(now + one[D_FIRST])
+                # Unsigned indices spare Numba's check for negative ones.
+                for j in range(np.uint64(one[D_BEGIN]), np.uint64(one[D_END])):
+                    x = memory[j]
+                    ring[to + np.uint64(x & mask)] += np.int32(np.int32(x >> shift) * factor)
+            elif kind == DENSE:
+                to = np.int64(now + one[D_FIRST])
+                _add_row(ring[to:to + one[D_END] - one[D_BEGIN]],
+                         memory[one[D_BEGIN]:one[D_END]], shift, factor)
+            elif kind == CONV:
+                _add_conv(convs[one[D_CONV]], np.int64(one[D_ELEMENT]), np.int64(one[D_DELAY]),
+                          factor, t, n, slots, ring, memory, shift, rows, conv_late, groups,
+                          conv_x)
+            else:
+                _add_late(ring, memory, shift, late, one, factor, t, n, slots)
 
 
 @njit(cache=True)
-def _send(t: Any, core: Any, sent: Any, tables: Any, state: Any, step: Any, ticks: Any,
-          events: Any, totals: Any, timed: Any) -> Any:
-    """The spikes of a core, neuron by neuron. ``sent``: flits and destinations of the step so far;
-    returns the same after this core, and the fingerprint of what it sent.
+def _count(sources: Any, tables: Any, state: Any, events: Any) -> None:
+    """Synapses that spikes reach, by kind; by core they are counted later (``_settle``)."""
+    synapses, spiked = tables.source_synapses, state.spiked
+    dense, sparse, conv = np.int64(0), np.int64(0), np.int64(0)
+    for source in sources:
+        spiked[source] += 1
+        dense += synapses[source, 0]
+        sparse += synapses[source, 1]
+        conv += synapses[source, 2]
+    events[E_DENSE] += dense
+    events[E_SPARSE] += sparse
+    events[E_CONV] += conv
+
+
+@njit(cache=True)
+def _settle(tables: Any, state: Any, totals: Any) -> None:
+    """Add to the cores what has come since the last time."""
+    first, messages, shapes = tables.source_messages, tables.messages, tables.shapes
+    to_shape = np.uint64(tables.core_bits + 1)
+    mask = (np.uint64(1) << np.uint64(tables.core_bits)) - np.uint64(1)
+    for source in range(len(state.spiked)):
+        times = np.int64(state.spiked[source])
+        if times == 0:
+            continue
+        state.spiked[source] = 0
+        for m in range(first[source], first[source + 1]):
+            message = np.uint64(messages[m])
+            core = (message >> np.uint64(1)) & mask
+            totals.received[core] += times
+            totals.synapses[core] += times * shapes[message >> to_shape, H_SYNAPSES]
+
+
+@njit(cache=True, inline="always")
+def _write_down(source: Any, chip: Any, gap: Any, each: Any, flit: Any, at: Any, first: Any,
+                messages: Any, core_bits: Any, shapes: Any, core_chip: Any, step_gap: Any,
+                step_fan: Any, dest: Any, work: Any) -> Any:
+    """The messages of a source for the timing, those to the cores of one chip or, if ``chip`` is
+    -1, of all. ``gap``: ticks before the first flit; ``each``: of every flit. ``flit``, ``at``:
+    flits and destinations of the step so far; returns the same after it."""
+    to_shape = np.uint64(core_bits + 1)
+    mask = (np.uint64(1) << np.uint64(core_bits)) - np.uint64(1)
+    started = False
+    for m in range(np.uint64(first[source]), np.uint64(first[source + 1])):
+        message = np.uint64(messages[m])
+        core = (message >> np.uint64(1)) & mask
+        if message & np.uint64(1):
+            started = False
+        if chip >= 0 and core_chip[core] != chip:
+            continue
+        if not started:  # what goes to several chips is sent to each
+            step_gap[np.uint64(flit)] = gap + each
+            step_fan[np.uint64(flit)] = at
+            gap = np.int64(0)
+            flit += 1
+            started = True
+        dest[np.uint64(at)] = core
+        work[np.uint64(at)] = shapes[message >> to_shape, H_WORK]
+        at += 1
+    return flit, at
+
+
+@njit(cache=True)
+def _send(count: Any, tables: Any, state: Any, step: Any, ticks: Any, events: Any,
+          totals: Any) -> Any:
+    """The messages of all cores, of ``count`` spikes; how many flits and destinations.
 
     Ticks: every neuron is accessed and each active one updated; a spike and each of its flits
     take theirs; what follows the last flit is the tail.
     """
-    # Taken out of their tuples, which Numba would hand over whole at each call.
-    ring, memory, late = state.ring, tables.memory, tables.late
-    convs, rows, conv_late = tables.convs, tables.conv_rows, tables.conv_late
-    groups, conv_x, sections = tables.conv_groups, tables.conv_x, tables.sections
-    out_first, out_axon, out_flit = tables.out_first, tables.out_axon, tables.out_flit
-    element = tables.element
-    fired, active, n, slots = state.sent, state.active, len(state.u), tables.slots
+    sections, core_sections, active = tables.sections, tables.core_sections, state.active
+    first, messages, core_bits = tables.source_messages, tables.messages, tables.core_bits
+    shapes, core_chip, spiking = tables.shapes, tables.core_chip, state.spiking
     step_gap, step_fan, step_dest, step_work = step.gap, step.fan, step.dest, step.work
-    received, arrived = totals.received, totals.synapses
-    flit, at = sent
-    before = flit
-    gap = np.int64(0)
-    mark = np.uint64(0)
-    slot, shift = (t + 1) % slots * n, np.int64(tables.shift)
-    mask = (np.int64(1) << shift) - 1
-    for row in range(tables.core_sections[core], tables.core_sections[core + 1]):
-        s = sections[row]
-        since = s[S_FIRST]
-        stop = s[S_FIRST] + s[S_COUNT]
-        # What the second next spike will read is fetched while this one is delivered.
-        i = _next(fired, since, stop)
-        ahead = _next(fired, i + 1, stop)
-        _fetch(memory, out_axon, out_first, ahead, stop)
-        while i < stop:
-            later = _next(fired, ahead + 1, stop)
-            _fetch(memory, out_axon, out_first, later, stop)
-            now, i, ahead = i, ahead, later
-            payload = fired[now]
-            mark += mixed(s[S_BASE] + element[now], payload)
-            first, last = out_first[now], out_first[now + 1]
-            if s[S_ANALOG] and first == last:
-                continue
-            if timed:
-                gap += _ticks(since, now + 1, active, ticks) + ticks[E_SPIKE]
-                since = now + 1
-                events[E_SPIKE] += 1
-                totals.spikes[core] += 1
-            for o in range(first, last):
-                a = np.uint64(out_axon[o])
-                if timed:
-                    if out_flit[o]:
-                        step_gap[flit] = gap + ticks[E_AXON_OUT]
-                        step_fan[flit] = at
-                        gap = np.int64(0)
-                        flit += 1
-                    _write_down(memory, a, at, step_dest, step_work, events, received, arrived)
-                    at += 1
-                if memory[a + A_KIND] != SPARSE:
-                    _travel(a, payload, t, n, slots, ring, memory, shift, late, convs,
-                            rows, conv_late, groups, conv_x)
+    flit, at = np.int64(0), np.int64(0)
+    i = np.int64(0)
+    for core in range(len(core_sections) - 1):
+        step.first[core] = flit
+        spikes, gap = np.int64(0), np.int64(0)
+        for row in range(core_sections[core], core_sections[core + 1]):
+            s = sections[row]
+            since = s[S_FIRST]
+            stop = since + s[S_COUNT]
+            while i < count and spiking[i] < stop:
+                source = np.int64(spiking[i])
+                i += 1
+                if s[S_ANALOG] and first[source] == first[source + 1]:
                     continue
-                # The same for the commonest kind, written out: as a call it is slower.
-                factor = np.int32(payload << memory[a + A_SHIFT])
-                begin = np.uint64(memory[a + A_ADDRESS])
-                end = begin + np.uint64(memory[a + A_SYNAPSES])
-                to = np.uint64(slot + memory[a + A_FIRST])
-                for j in range(begin, end):
-                    x = memory[j]
-                    ring[to + np.uint64(x & mask)] += np.int32(np.int32(x >> shift) * factor)
-        if timed:
+                gap += _ticks(since, source + 1, active, ticks) + ticks[E_SPIKE]
+                since = source + 1
+                spikes += 1
+                before = flit
+                flit, at = _write_down(source, -1, gap, ticks[E_AXON_OUT], flit, at, first,
+                                       messages, core_bits, shapes, core_chip, step_gap, step_fan,
+                                       step_dest, step_work)
+                if flit > before:
+                    gap = np.int64(0)
             gap += _ticks(since, stop, active, ticks)
-    if timed:
         step.tail[core] = gap
-        events[E_AXON_OUT] += flit - before
-        totals.sent[core] += flit - before
-    return flit, at, mark
-
-
-@njit(cache=True)
-def _next(fired: Any, i: Any, stop: Any) -> Any:
-    """The next neuron that sends something, from ``i`` on, or at least ``stop``."""
-    while i + 16 <= stop:
-        some = np.int32(0)
-        for j in range(16):
-            some |= fired[i + j]
-        if some != 0:
-            break
-        i += 16
-    while i < stop and fired[i] == 0:
-        i += 1
-    return i
-
-
-@njit(cache=True)
-def _fetch(memory: Any, out_axon: Any, out_first: Any, i: Any, stop: Any) -> None:
-    """The heads of a neuron's axons and their first synapses."""
-    if i < stop:
-        for o in range(out_first[i], out_first[i + 1]):
-            a = np.uint64(out_axon[o])
-            prefetch(memory, a)
-            prefetch(memory, a + np.uint64(16))
+        events[E_SPIKE] += spikes
+        totals.spikes[core] += spikes
+        events[E_AXON_OUT] += flit - step.first[core]
+        totals.sent[core] += flit - step.first[core]
+    return flit, at
 
 
 @njit(cache=True)
 def _ticks(first: Any, stop: Any, active: Any, ticks: Any) -> Any:
+    """What the neurons from ``first`` to ``stop`` take. ``active`` goes on for ``BLOCK`` zeros."""
     count = np.int64(0)
-    for i in range(first, stop):
-        count += active[i]
+    for i in range(first, stop, BLOCK):
+        bits = nonzero(active, i)
+        if i + BLOCK > stop:
+            bits &= (np.uint64(1) << np.uint64(stop - i)) - np.uint64(1)
+        count += ones(bits)
     return (stop - first) * ticks[E_ACCESS] + count * ticks[E_UPDATE]
 
 
 @njit(cache=True)
-def _inject(t: Any, chip: Any, sent: Any, tables: Any, state: Any, given: Any, step: Any,
-            ticks: Any, events: Any, totals: Any, timed: Any) -> Any:
-    """Spikes of inputs for the cores of one chip; ``sent`` as for ``_send``."""
-    memory, core_chip = tables.memory, tables.core_chip
-    flit, at = sent
-    if t + 1 >= len(given.first):
-        return flit, at
+def _inject(sources: Any, chip: Any, flit: Any, at: Any, tables: Any, step: Any, ticks: Any,
+            events: Any) -> Any:
+    """The host's messages to the cores of one chip; ``flit``, ``at`` as for ``_write_down``."""
     before = flit
-    for e in range(given.first[t], given.first[t + 1]):
-        j = given.element[e]
-        first, last = tables.host_first[j], tables.host_first[j + 1]
-        payload = given.payload[e]
-        if given.parallel[j] > 1:  # as many of the parallel axons as there are spikes
-            last = first + (last - first) // given.parallel[j] * payload
-            payload = np.int32(1)
-        started = False
-        for o in range(first, last):
-            a = np.uint64(tables.host_axon[o])
-            if tables.host_flit[o]:
-                started = False
-            if core_chip[memory[a + A_CORE]] != chip:
-                continue
-            if timed:
-                if not started:  # what goes to several chips is sent to each
-                    step.gap[flit] = ticks[E_HOST]
-                    step.fan[flit] = at
-                    flit += 1
-                    started = True
-                _write_down(memory, a, at, step.dest, step.work, events, totals.received,
-                            totals.synapses)
-                at += 1
-            _travel(a, payload, t, len(state.u), tables.slots, state.ring, memory,
-                    np.int64(tables.shift), tables.late, tables.convs, tables.conv_rows,
-                    tables.conv_late, tables.conv_groups, tables.conv_x)
+    for source in sources:
+        flit, at = _write_down(source, chip, np.int64(0), ticks[E_HOST], flit, at,
+                               tables.source_messages, tables.messages, tables.core_bits,
+                               tables.shapes, tables.core_chip, step.gap, step.fan, step.dest,
+                               step.work)
     events[E_HOST] += flit - before
     return flit, at
 
 
+@njit(cache=True)
+def _heard(t: Any, given: Any) -> Any:
+    """Sources and payloads of what inputs send in a step."""
+    low, high = np.int64(0), np.int64(0)
+    if t + 1 < len(given.first):
+        low, high = given.first[t], given.first[t + 1]
+    return given.source[low:high], given.payload[low:high]
+
+
 @njit(cache=True, nogil=True)
 def run_untimed(start: Any, stop: Any, tables: Any, state: Any, given: Any, recorded: Any,
-                step: Any, ticks: Any, series: Any, totals: Any) -> None:
+                series: Any) -> None:
     """As ``run_steps``, without timing and without waiting for Numba to compile the timing."""
-    cores = len(tables.core_sections) - 1
     for t in range(start, stop):
-        events = series.events[t - start]
-        for core in range(cores):
-            _compute(t, core, tables, state, recorded, False)
-        sent = (np.int64(0), np.int64(0))
-        for core in range(cores):
-            series.mark[t - start] += _send(t, core, sent, tables, state, step, ticks, events,
-                                            totals, False)[2]
-        for chip in range(tables.chips):
-            _inject(t, chip, sent, tables, state, given, step, ticks, events, totals, False)
+        _compute(t, tables, state, recorded, False)
+        count, series.mark[t - start] = _spiking(tables, state)
+        _deliver(state.spiking[:count], state.payload[:count], t, tables, state)
+        sources, payloads = _heard(t, given)
+        _deliver(sources, payloads, t, tables, state)
+
+
+@njit(cache=True)
+def _messages(sources: Any, tables: Any) -> Any:
+    """How many messages sources send; asks for them, and for what else is read of each source."""
+    first, messages, synapses = tables.source_messages, tables.messages, tables.source_synapses
+    first_delivery, deliveries = tables.source_deliveries, tables.deliveries
+    count = np.int64(0)
+    for source in sources:
+        begin, end = first[source], first[source + 1]
+        count += end - begin
+        prefetch(deliveries, np.uint64(first_delivery[source]) * np.uint64(D_COLUMNS))
+        prefetch(synapses, np.uint64(source) * np.uint64(3))
+        for i in range(begin, end, 16):
+            prefetch(messages, np.uint64(i))
+    return count
 
 
 @njit(cache=True, nogil=True)
-def run_steps(start: Any, stop: Any, mode: Any, tables: Any, state: Any, given: Any,
+def run_steps(start: Any, stop: Any, computed: Any, mode: Any, tables: Any, state: Any, given: Any,
               recorded: Any, mesh: Any, step: Any, ticks: Any, barrier: Any, result: Any,
-              network: Any, scratch: Any, series: Any, totals: Any) -> None:
-    """Run the steps [start, stop) of a sample; row t - start of ``series`` is step t's."""
+              network: Any, scratch: Any, series: Any, totals: Any) -> Any:
+    """Run the steps [start, stop) of a sample; row t - ``recorded.start`` of ``series`` is step
+    t's. Returns ``stop`` and 0, or the step whose messages are more than ``step`` has room for and
+    how many: go on from there with more, ``computed`` true, as its neurons have taken it."""
     cores = len(tables.core_sections) - 1
+    reached, missing = stop, np.int64(0)
     for t in range(start, stop):
-        events = series.events[t - start]
-        for core in range(cores):
-            events[E_UPDATE] += _compute(t, core, tables, state, recorded, True)
-        sent = (np.int64(0), np.int64(0))
-        for core in range(cores):
-            step.first[core] = sent[0]
-            flit, at, mark = _send(t, core, sent, tables, state, step, ticks, events, totals,
-                                   True)
-            sent = (flit, at)
-            series.mark[t - start] += mark
+        now = t - recorded.start
+        events = series.events[now]
+        if t > start or not computed:
+            events[E_UPDATE] = _compute(t, tables, state, recorded, True)
+        count, series.mark[now] = _spiking(tables, state)
+        sources, payloads = _heard(t, given)
+        messages = _messages(state.spiking[:count], tables)
+        messages += _messages(sources, tables)
+        if messages > len(step.dest):
+            reached, missing = t, messages
+            break
+        _deliver(state.spiking[:count], state.payload[:count], t, tables, state)
+        _deliver(sources, payloads, t, tables, state)
+        _count(state.spiking[:count], tables, state, events)
+        _count(sources, tables, state, events)
+        flit, at = _send(count, tables, state, step, ticks, events, totals)
         for chip in range(tables.chips):
-            step.first[cores + chip] = sent[0]
-            sent = _inject(t, chip, sent, tables, state, given, step, ticks, events, totals,
-                           True)
-        step.first[cores + tables.chips] = sent[0]
-        step.fan[sent[0]] = sent[1]
-        events[E_AXON_IN] = sent[1]
+            step.first[cores + chip] = flit
+            flit, at = _inject(sources, chip, flit, at, tables, step, ticks, events)
+        step.first[cores + tables.chips] = flit
+        step.fan[flit] = at
+        events[E_AXON_IN] = at
         events[E_ACCESS] = len(state.u)
         if mode == CYCLE:
             simulate(mesh, step, result, network)
         else:
             estimate(mesh, step, result, scratch)
-        series.ticks[t - start] = result.summary[R_TICKS] + barrier
-        series.unit[t - start] = result.summary[R_UNIT]
-        series.reason[t - start] = result.summary[R_REASON]
+        series.ticks[now] = result.summary[R_TICKS] + barrier
+        series.unit[now] = result.summary[R_UNIT]
+        series.reason[now] = result.summary[R_REASON]
         for link in range(len(result.link_flits)):
             events[E_EAST_WEST + mesh.link_kind[link]] += result.link_flits[link]
             totals.link_flits[link] += result.link_flits[link]
         _total(result, totals)
+    _settle(tables, state, totals)
+    return reached, missing
 
 
 @njit(cache=True)

@@ -24,8 +24,8 @@ Ints = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A program ready to run. Elements of input p start at ``host_base[p]`` in the host's tables;
-    ``host_parallel[p]`` as ``HostTable.parallel``. All samples share the ``mesh``."""
+    """A program ready to run. Elements of input p are sources from ``host_base[p]`` on, each as
+    many as ``host_parallel[p]``, as ``HostTable.parallel``. All samples share the ``mesh``."""
 
     program: Program
     mesh: Mesh
@@ -44,7 +44,7 @@ class Loaded:
     @property
     def most_flits(self) -> int:
         """Flits of a step in which everything fires."""
-        return len(self.tables.out_axon) + len(self.tables.host_axon)
+        return len(self.tables.messages)
 
     @property
     def nbytes(self) -> int:
@@ -57,6 +57,12 @@ def load(program: Program) -> Loaded:
     return _Loader(program).loaded()
 
 
+# The head of an input axon: as in ``deliveries``, but how many synapses instead of their end and,
+# until all are read, places of synapses in the order they were read in; the last neuron's number
+# plus 1, a convolution's number; its core and the ticks it works on a flit.
+(A_KIND, A_SYNAPSES, A_ADDRESS, A_FIRST, A_END, A_SHIFT, A_CONV, A_WORK, A_CORE,
+ A_HEAD) = range(10)
+
 _NEURONS = ("keep_u", "keep_v", "threshold", "bias", "initial_v", "element")
 
 
@@ -67,7 +73,6 @@ class _Loader:
         self.event = {e: ticks_of(self.target, e) for e in EVENTS}
         self.weights: list[Ints] = []
         self.locals: list[Ints] = []
-        self.widest = 0
         self.convs: list[Ints] = []
         self.kernel_sizes: list[int] = []
         self.lates: list[Ints] = []
@@ -83,7 +88,7 @@ class _Loader:
     def loaded(self) -> Loaded:
         # Empty rows first: there may be no cores.
         sections: list[Ints] = [np.zeros((0, k.S_COLUMNS), np.int64)]
-        axons: list[Ints] = [np.zeros((0, int(k.A_HEAD)), np.int64)]
+        axons: list[Ints] = [np.zeros((0, A_HEAD), np.int64)]
         neurons: list[dict[str, Ints]] = [dict.fromkeys(_NEURONS, np.zeros(0, np.int64))]
         outputs: list[Ints] = [np.zeros((2, 0), np.int64)]
         counts: list[Ints] = [np.zeros(0, np.int64)]
@@ -107,13 +112,21 @@ class _Loader:
                 (p.chip, layout.chips), (p.x, layout.mesh_width), (p.y, layout.mesh_height))):
             raise ValueError("a core has a place outside the mesh")
         mesh = build_mesh(self.target, p.placement)
-        host_first, host_axon, host_group, host_base, parallel = self._host(bases)
         column = {name: np.concatenate([part[name] for part in neurons]) for name in _NEURONS}
         sent = np.concatenate(outputs, axis=1)
-        out_axon = _axons(bases, sent[0], sent[1])
-        out_first, table = _starts(np.concatenate(counts)), np.concatenate(axons)
-        core_of = table[:, k.A_CORE]
-        memory, late, places, shift = self._memory(table)
+        host_first, host_axon, host_base, parallel = self._host(bases, len(column["element"]))
+        out_first = _starts(np.concatenate(counts))
+        first = np.concatenate([out_first, out_first[-1] + host_first[1:]])
+        axon = np.concatenate([_axons(bases, sent[0], sent[1]), host_axon])
+        table = np.concatenate(axons)
+        if max(len(axon), int(table.max(initial=0)), self._most_ticks(
+                max((part.size for part in counts), default=0))) >= 1 << 31:
+            raise ValueError("more synapses or ticks than 31 bits count")
+        source = _owners(first)
+        synapses = _by_kind(source, table[axon], len(first) - 1)
+        core_bits = max(1, len(self.program.cores).bit_length())
+        messages, shapes = self._messages(source, axon, table, core_bits, mesh)
+        source_deliveries, deliveries, memory, late, shift = self._deliveries(first, axon, table)
         tables = k.Tables(
             machine_row(self.target.machine),
             np.concatenate(sections), np.array(core_sections, np.int64),
@@ -122,13 +135,19 @@ class _Loader:
             column["threshold"].astype(np.int32),
             column["bias"].astype(np.int32), column["initial_v"].astype(np.int32),
             column["element"].astype(np.int32),
-            out_first, *self._flits(_owners(out_first), out_axon, core_of, places, mesh),
-            host_first, *self._flits(host_group, host_axon, core_of, places, mesh), memory, late,
+            first.astype(np.int32), messages, shapes, synapses, source_deliveries,
+            deliveries, memory, late,
             _joined(self.rows, np.int32), _joined(self.groups, np.int32),
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
-            self.latest + 2, shift)
+            self.latest + 2, shift, core_bits)
         return Loaded(self.program, mesh, tables, host_base, parallel)
+
+    def _most_ticks(self, neurons: int) -> int:
+        """More than a sender of so many neurons ever works before a flit."""
+        each = ("neuron_access", "neuron_update", "neuron_spike")
+        return (neurons + 1) * sum(self.event[e] for e in each) + max(
+            self.event["axon_out"], self.event["host_message"])
 
     # Neurons.
 
@@ -186,23 +205,23 @@ class _Loader:
 
     def _axons(self, core: CoreContents, index: int, base: int, conv_x: Ints) -> Ints:
         """The rows of a core's input axons. ``base``: the first of its neurons."""
-        axons = np.zeros((len(core.inputs["format"]), int(k.A_HEAD)), np.int64)
-        axons[:, k.A_SYNAPSES] = core.inputs["synapses"]
-        axons[:, k.A_CORE] = index
+        axons = np.zeros((len(core.inputs["format"]), A_HEAD), np.int64)
+        axons[:, A_SYNAPSES] = core.inputs["synapses"]
+        axons[:, A_CORE] = index
         lanes = self.target.timing.lanes
         for i in range(len(core.formats["section"])):
             mine = core.axons(i)
-            axons[mine, k.A_KIND] = core.formats["encoding"][i]
-            axons[mine, k.A_SHIFT] = core.formats["exponent"][i]
+            axons[mine, A_KIND] = core.formats["encoding"][i]
+            axons[mine, A_SHIFT] = core.formats["exponent"][i]
             if core.encoding(i) == "conv":
-                axons[mine, k.A_CONV] = len(self.convs)
-                axons[mine, k.A_ADDRESS] = core.inputs["address"][mine]
-                axons[mine, k.A_FIRST] = core.inputs["delay"][mine]
+                axons[mine, A_CONV] = len(self.convs)
+                axons[mine, A_ADDRESS] = core.inputs["address"][mine]
+                axons[mine, A_FIRST] = core.inputs["delay"][mine]
                 self.convs.append(self._conv(core, i, base, conv_x))
             else:
                 self._entries(core, i, base, mine, axons)
             each = self.event["synapse_" + core.encoding(i)]
-            axons[mine, k.A_WORK] = (self.event["axon_in"]
+            axons[mine, A_WORK] = (self.event["axon_in"]
                                      + -(-core.inputs["synapses"][mine] // lanes) * each)
         return axons
 
@@ -212,54 +231,85 @@ class _Loader:
         own, of = core.shared(i)
         counts = core.inputs["synapses"][own]
         start = self.n_synapses + np.cumsum(counts) - counts
-        axons[mine, k.A_ADDRESS] = start[np.searchsorted(own, of)]
+        axons[mine, A_ADDRESS] = start[np.searchsorted(own, of)]
         begin, end = core.span(i)
-        axons[mine, k.A_FIRST] = base + begin
-        if core.encoding(i) == "sparse":
-            self.widest = max(self.widest, end - begin)
+        axons[mine, A_FIRST], axons[mine, A_END] = base + begin, base + end
         self._add(synapses.weight, synapses.neuron - begin, synapses.delay)
         if np.any(synapses.delay):
-            axons[mine, k.A_KIND] += k.DENSE_LATE
+            axons[mine, A_KIND] += k.DENSE_LATE
         self.latest = max(self.latest, int(synapses.delay.max(initial=0)))
 
-    def _memory(self, axons: Ints) -> tuple[Ints, Ints, Ints, int]:
-        """Heads and synapses as they lie in memory; (memory, delays, place of each head, shift).
+    def _deliveries(self, first: Ints, axon: Ints, axons: Ints) -> tuple[
+            Ints, Ints, Ints, Ints, int]:
+        """The synapses that each source reaches: where its deliveries begin, deliveries, memory,
+        delays, shift.
 
-        ``A_ADDRESS`` of ``axons`` and ``F_WEIGHT`` of convolutions count synapses as they were
-        read; they are made places in memory.
+        ``first`` and ``axon``: the input axons that each source sends to. ``A_ADDRESS`` of
+        ``axons`` and ``F_WEIGHT`` of convolutions count synapses as they were read; synapses are
+        put into the order of the sources that first send to them, and messages that go on where
+        the one before ends, to neurons near its own, become one delivery.
         """
         # 15 bits leave 17 for a weight with its sign, which is what targets have. Others than these
-        # types would be another kernel to compile: for wide numbers alone.
-        shift, dtype = (15, np.int32) if self.widest <= 1 << 15 and not any(
+        # types would be another kernel to compile: for wide numbers alone. Where a delivery counts
+        # neurons from is a multiple of half of what the bits hold.
+        counted = axons[np.isin(axons[:, A_KIND], (k.SPARSE, k.SPARSE_LATE))]
+        widest = int((counted[:, A_END] - counted[:, A_FIRST]).max(initial=0))
+        shift, dtype = (15, np.int32) if widest <= 1 << 14 and not any(
             np.any(np.abs(w) > 0xFFFF) for w in self.weights) else (32, np.int64)
-        synapses = (_joined(self.weights, dtype) << shift) | (
-            _joined(self.locals, dtype) & ((1 << shift) - 1))
-        lates = _joined(self.lates, np.uint8 if self.latest < 256 else np.uint32)
-        count, address = axons[:, k.A_SYNAPSES], axons[:, k.A_ADDRESS].copy()
-        listed = np.flatnonzero((axons[:, k.A_KIND] != k.CONV) & (count > 0))
-        _, first, which = np.unique(address[listed], return_index=True, return_inverse=True)
-        owners = listed[first]
-        size = np.full(len(axons), int(k.A_HEAD), np.int64)
-        size[owners] += count[owners]
-        places = np.cumsum(size) - size
-        kernels = int(size.sum()) + np.cumsum([0, *self.kernel_sizes])
-        total = int(kernels[-1])
-        if max(total, int(axons.max(initial=0))) >= 1 << 31:
+        source, sent = _owners(first), axons[axon]
+        base = np.where(sent[:, A_KIND] == k.SPARSE,
+                        sent[:, A_FIRST] >> (shift - 1) << (shift - 1), sent[:, A_FIRST])
+        # Messages that may become one are neighbours in this order.
+        order = np.lexsort((sent[:, A_FIRST], sent[:, A_SHIFT], base, sent[:, A_KIND], source))
+        source, sent, base = source[order], sent[order], base[order]
+        listed = np.flatnonzero(sent[:, A_KIND] != k.CONV)
+        _, reached, which = np.unique(sent[listed, A_ADDRESS], return_index=True,
+                                      return_inverse=True)
+        owners = np.sort(listed[reached])
+        count, place = sent[owners, A_SYNAPSES], np.zeros(len(sent), np.int64)
+        place[owners] = np.cumsum(count) - count
+        place[listed] = place[listed[reached]][which.reshape(-1)]
+        memory, late = self._memory(sent[owners, A_ADDRESS], count,
+                                    sent[owners, A_FIRST] - base[owners], shift, dtype)
+
+        alike = np.zeros(len(sent), bool)
+        alike[owners] = sent[owners, A_KIND] == k.SPARSE
+        new = ~alike | ~np.append(False, alike[:-1])
+        for values in (source, base, sent[:, A_SHIFT]):
+            new |= _changes(values)
+        begins, last = np.flatnonzero(new), np.flatnonzero(np.append(new, True)[1:])
+        deliveries = np.empty((len(begins), k.D_COLUMNS), np.int32)
+        deliveries[:, k.D_KIND] = sent[begins, A_KIND]
+        deliveries[:, k.D_SHIFT] = sent[begins, A_SHIFT]
+        deliveries[:, k.D_BEGIN] = place[begins]
+        deliveries[:, k.D_END] = place[last] + sent[last, A_SYNAPSES]
+        deliveries[:, k.D_FIRST] = base[begins]
+        conv = sent[begins, A_KIND] == k.CONV
+        for column, value in ((k.D_CONV, A_CONV), (k.D_ELEMENT, A_ADDRESS), (k.D_DELAY, A_FIRST)):
+            deliveries[conv, column] = sent[begins[conv], value]
+        each = np.bincount(source[begins], minlength=len(first) - 1)
+        return _starts(each).astype(np.int32), deliveries, memory, late, shift
+
+    def _memory(self, address: Ints, count: Ints, offset: Ints, shift: int,
+                dtype: Any) -> tuple[Ints, Ints]:
+        """Memory and delays: of synapses those of ``count`` from each ``address`` on, ``offset``
+        added to their neurons; then the kernels."""
+        listed = int(count.sum())
+        kernels = np.array([row[k.F_WEIGHT] for row in self.convs], np.int64)
+        for row, end, size in zip(self.convs, np.cumsum(self.kernel_sizes).tolist(),
+                                  self.kernel_sizes, strict=True):
+            row[k.F_WEIGHT] = listed + end - size
+        count = np.append(count, self.kernel_sizes).astype(np.int64)
+        total = int(count.sum())
+        if total >= 1 << 31:
             raise ValueError("more synapses or ticks than 31 bits count")
-        axons[listed, k.A_ADDRESS] = places[owners][which.reshape(-1)] + int(k.A_HEAD)
-        memory, late = np.zeros(total, dtype), np.zeros(total if self.latest else 0, lates.dtype)
-        memory[places[:, None] + np.arange(int(k.A_HEAD))] = axons
-        spans = [(address[owners], places[owners] + int(k.A_HEAD), count[owners]),
-                 (np.array([row[k.F_WEIGHT] for row in self.convs], np.int64), kernels[:-1],
-                  np.array(self.kernel_sizes, np.int64))]
-        for old, new, n in spans:
-            nth = np.arange(int(n.sum())) - np.repeat(np.cumsum(n) - n, n)
-            memory[np.repeat(new, n) + nth] = synapses[np.repeat(old, n) + nth]
-            if self.latest:
-                late[np.repeat(new, n) + nth] = lates[np.repeat(old, n) + nth]
-        for row, place in zip(self.convs, kernels[:-1].tolist(), strict=True):
-            row[k.F_WEIGHT] = place
-        return memory, late, places, shift
+        read = np.arange(total) + np.repeat(np.append(address, kernels) - np.cumsum(count) + count,
+                                            count)
+        memory = _joined(self.weights, dtype)[read] << shift
+        memory[:listed] |= (_joined(self.locals, dtype)[read[:listed]] + np.repeat(
+            offset, count[:len(offset)]).astype(dtype)) & ((1 << shift) - 1)
+        late = _joined(self.lates, np.uint8 if self.latest < 256 else np.uint32)
+        return memory, late[read] if self.latest else late[:0]
 
     def _add(self, weight: Ints, local: Ints, late: Ints) -> None:
         self.weights.append(weight.astype(np.int64 if np.any(np.abs(weight) >> 31) else np.int32))
@@ -304,46 +354,44 @@ class _Loader:
 
     # Flits and inputs.
 
-    def _flits(self, group: Ints, axon: Ints, core: Ints, places: Ints,
-               mesh: Mesh) -> tuple[Ints, Ints]:
-        """Places of axons in the order they are sent in, and which begin a flit: each of them, or
-        as few as no core is named in twice (multicast). ``group``: what may share a flit,
-        ascending."""
-        n = len(axon)
-        if self.target.chip.router == "unicast":
-            return places[axon].astype(np.int32), np.ones(n, np.int8)
-        to = core[axon]
-        order = np.lexsort((np.arange(n), to, group))
-        new = _changes(group[order]) | _changes(to[order])
-        again = np.zeros(n, np.int64)  # how often the core was named before
-        again[order] = np.arange(n) - np.maximum.accumulate(np.where(new, np.arange(n), 0))
-        rank = destination_rank(mesh)
-        order = np.lexsort((rank[to], again, group))
-        starts = _changes(group[order]) | _changes(again[order])
-        return places[axon[order]].astype(np.int32), starts.astype(np.int8)
+    def _messages(self, source: Ints, axon: Ints, axons: Ints, core_bits: int,
+                  mesh: Mesh) -> tuple[Ints, Ints]:
+        """Messages and their shapes. Each travels in a flit of its own, or (multicast) with others
+        of its source, in as few flits as name no core twice. ``source``, ascending, and ``axon`` of
+        each message."""
+        sent, n = axons[axon], len(axon)
+        to, starts = sent[:, A_CORE], np.ones(n, bool)
+        if self.target.chip.router != "unicast":
+            order = np.lexsort((np.arange(n), to, source))
+            new = _changes(source[order]) | _changes(to[order])
+            again = np.zeros(n, np.int64)  # how often the core was named before
+            again[order] = np.arange(n) - np.maximum.accumulate(np.where(new, np.arange(n), 0))
+            order = np.lexsort((destination_rank(mesh)[to], again, source))
+            starts = _changes(source[order]) | _changes(again[order])
+            sent, to = sent[order], to[order]
+        key, shape = np.unique(sent[:, A_SYNAPSES] << 31 | sent[:, A_WORK], return_inverse=True)
+        shapes = np.stack([key >> 31, key & ((1 << 31) - 1)], axis=1)
+        messages = shape.reshape(-1) << (core_bits + 1) | to << 1 | starts
+        # Each is another kernel to compile; but messages are most of what sparse programs keep.
+        dtype = np.min_scalar_type(max(int(messages.max(initial=0)), 0x100))
+        return messages.astype(dtype), shapes.astype(np.int32)
 
-    def _host(self, bases: Ints) -> tuple[Ints, Ints, Ints, dict[str, int], dict[str, int]]:
-        first: list[Ints] = [np.zeros(1, np.int64)]
+    def _host(self, bases: Ints, base: int) -> tuple[Ints, Ints, dict[str, int], dict[str, int]]:
+        """Where the axons of each of the host's sources begin, the axons, and the first source
+        (from ``base`` on) of each input and how many its elements are."""
+        counts: list[Ints] = [np.zeros(0, np.int64)]
         axon: list[Ints] = [np.zeros(0, np.int64)]
-        base: dict[str, int] = {}
+        first: dict[str, int] = {}
         parallel: dict[str, int] = {}
-        n = 0
         for table in self.program.host:
             records = read_host(self.program, table)
-            base[table.population] = n
-            first.append(first[-1][-1] + table.first[1:])
-            axon.append(_axons(bases, records["core"], records["axon"]))
+            first[table.population] = base
             parallel[table.population] = table.parallel
-            n += len(table.first) - 1
-        begin = np.concatenate(first)
-        # Parallel axons of an element are as many equal parts: each part is sent by itself.
-        copies = np.concatenate([np.zeros(0, np.int64), *(
-            np.full(len(t.first) - 1, t.parallel) for t in self.program.host)])
-        owner, count = _owners(begin), np.diff(begin)
-        nth = np.arange(len(owner)) - begin[owner]
-        turn = nth // np.maximum(count // np.maximum(copies, 1), 1)[owner]
-        group = owner * (int(copies.max(initial=1)) + 1) + turn
-        return begin, np.concatenate(axon), group, base, parallel
+            # Parallel axons of an element are as many equal parts: each part is sent by itself.
+            counts.append(np.repeat(np.diff(table.first) // table.parallel, table.parallel))
+            axon.append(_axons(bases, records["core"], records["axon"]))
+            base += len(counts[-1])
+        return _starts(np.concatenate(counts)), np.concatenate(axon), first, parallel
 
 
 def _axons(bases: Ints, core: Ints, axon: Ints) -> Ints:
@@ -351,6 +399,17 @@ def _axons(bases: Ints, core: Ints, axon: Ints) -> Ints:
     if np.any(axon >= np.diff(bases)[core]):
         raise ValueError("an output axon to an input axon that is not there")
     return np.asarray(bases[core] + axon, np.int64)
+
+
+def _by_kind(source: Ints, sent: Ints, sources: int) -> Ints:
+    """Dense, sparse and convolved synapses that each source reaches; ``sent``: the axons."""
+    kind = np.where(sent[:, A_KIND] < k.DENSE_LATE, sent[:, A_KIND],
+                    sent[:, A_KIND] - k.DENSE_LATE)
+    # Exact: below 2**53.
+    sums = np.bincount(3 * source + kind, sent[:, A_SYNAPSES], 3 * sources).reshape(-1, 3)
+    if int(sums.max(initial=0)) >= 1 << 31:
+        raise ValueError("more synapses or ticks than 31 bits count")
+    return sums.astype(np.int32)
 
 
 def _joined(parts: list[Ints], dtype: Any) -> Ints:

@@ -15,6 +15,7 @@ from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile_backends.chip import kernel as k
+from neurocompile_backends.chip.intrinsics import BLOCK
 from neurocompile_backends.chip.load import Loaded
 from neurocompile_backends.chip.timing.estimate import new_estimate_state
 from neurocompile_backends.chip.timing.layout import (
@@ -30,6 +31,9 @@ from neurocompile_backends.chip.timing.network import new_state
 from neurocompile_backends.simulator.run import available_cpus
 
 Ints = npt.NDArray[Any]
+
+FLITS = 4096
+"""Messages of a step that there is room for from the start; more is made when a step needs it."""
 
 MODES = {"functional": k.FUNCTIONAL, "analytic": k.ANALYTIC, "cycle": k.CYCLE}
 
@@ -80,6 +84,7 @@ class Chip:
     sections: Ints = field(init=False)
     state: k.State = field(init=False)
     totals: k.Totals = field(init=False)
+    step: Step = field(init=False)
     result: Result = field(init=False)
 
     def __post_init__(self) -> None:
@@ -94,23 +99,27 @@ class Chip:
             for s in self._sections_of(name):
                 span = slice(s[k.S_FIRST], s[k.S_FIRST] + s[k.S_COUNT])
                 bias[span] += values[self.sample][tables.element[span]].astype(np.int32)
-        self.state = k.State(np.zeros(tables.slots * n, np.int32), np.zeros(n, np.int32),
-                             tables.initial.copy(), np.zeros(n, np.int32), np.zeros(n, np.int8),
-                             bias)
+        self.state = k.State(
+            np.zeros(tables.slots * n, np.int32), np.zeros(n, np.int32), tables.initial.copy(),
+            np.zeros(n, np.int32), np.zeros(n + BLOCK, np.int8), bias, np.zeros(n, np.int32),
+            np.zeros(n, np.int32), np.zeros(len(tables.source_messages) - 1, np.int32))
         self.given = _given(loaded, self.encoded, self.sample)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)
         self.barrier = barrier_of(program)
-        flits = loaded.most_flits if timed else 0
+        self._make_room(min(loaded.most_flits, FLITS) if timed else 0)
+        self.totals = new_totals(self.mesh)
+
+    def _make_room(self, flits: int) -> None:
+        """For steps of so many messages. Scratch: nothing in it outlives a step."""
+        senders = self.mesh.n_senders
+        self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int32),
+                         np.zeros(flits + 1, np.int32), np.zeros(flits, np.int32),
+                         np.zeros(flits, np.int32), np.zeros(senders, np.int64))
         traced = flits if self.traced else 0
         self.result = new_result(self.mesh, traced, traced)
         simulated = flits if self.mode == k.CYCLE else 0
         self.network = new_state(self.mesh, simulated, simulated)
         self.scratch = new_estimate_state(self.mesh, flits if self.mode == k.ANALYTIC else 0)
-        senders = self.mesh.n_senders
-        self.step = Step(np.zeros(senders + 1, np.int64), np.zeros(flits, np.int64),
-                         np.zeros(flits + 1, np.int32), np.zeros(flits, np.int32),
-                         np.zeros(flits, np.int64), np.zeros(senders, np.int64))
-        self.totals = new_totals(self.mesh)
 
     @property
     def mesh(self) -> Mesh:
@@ -143,12 +152,16 @@ class Chip:
         recorded = k.Recorded(self.t, *flat)
         tables = self.loaded.tables._replace(sections=sections)
         if self.mode == k.FUNCTIONAL:
-            k.run_untimed(self.t, stop, tables, self.state, self.given, recorded, self.step,
-                          self.ticks, series, self.totals)
+            k.run_untimed(self.t, stop, tables, self.state, self.given, recorded, series)
         else:
-            k.run_steps(self.t, stop, self.mode, tables, self.state, self.given, recorded,
-                        self.mesh, self.step, self.ticks, self.barrier, self.result, self.network,
-                        self.scratch, series, self.totals)
+            reached, missing = self.t, 0
+            while reached < stop:
+                reached, missing = k.run_steps(
+                    reached, stop, missing > 0, self.mode, tables, self.state, self.given,
+                    recorded, self.mesh, self.step, self.ticks, self.barrier, self.result,
+                    self.network, self.scratch, series, self.totals)
+                if missing:  # some more than that, lest every new peak costs an allocation
+                    self._make_room(missing + missing // 8)
         for column, values in zip((k.S_SREC, k.S_UREC, k.S_VREC), flat, strict=True):
             base = 0
             for _, to in self.records.get(column, []):
@@ -183,25 +196,27 @@ def new_totals(mesh: Mesh) -> k.Totals:
 
 def _given(loaded: Loaded, encoded: EncodedInput, sample: int) -> k.Given:
     """The spikes of one sample by step, those of all inputs together."""
-    steps, elements, payloads = [], [], []
-    parallel = np.ones(len(loaded.tables.host_first) - 1, np.int32)
+    steps, sources, payloads = [], [], []
     for name, base in loaded.host_base.items():
         values = encoded.payloads[name][sample]
-        parallel[base:base + values.shape[1]] = loaded.host_parallel[name]
         step, element = np.nonzero(values)
         payload = values[step, element].astype(np.int32)
         if len(values) == 1 and encoded.n_steps != 1:  # constant over the sample
             step = np.repeat(np.arange(encoded.n_steps), len(element))
             element = np.tile(element, encoded.n_steps)
             payload = np.tile(payload, encoded.n_steps)
+        source = base + element * loaded.host_parallel[name]
+        if loaded.host_parallel[name] > 1:  # as many of the parallel sources as there are spikes
+            nth = np.arange(int(payload.sum())) - np.repeat(np.cumsum(payload) - payload, payload)
+            step, source = np.repeat(step, payload), np.repeat(source, payload) + nth
+            payload = np.ones(len(nth), np.int32)
         steps.append(step)
-        elements.append(base + element)
+        sources.append(source)
         payloads.append(payload)
     none = np.zeros(0, np.int64)
     step = np.concatenate([none, *steps])
     order = np.argsort(step, kind="stable")
     first = np.concatenate([[0], np.cumsum(np.bincount(step, minlength=encoded.n_steps))])
     return k.Given(first.astype(np.int64),
-                   np.concatenate([none, *elements])[order].astype(np.int64),
-                   np.concatenate([np.zeros(0, np.int32), *payloads])[order].astype(np.int32),
-                   parallel)
+                   np.concatenate([none, *sources])[order].astype(np.int32),
+                   np.concatenate([np.zeros(0, np.int32), *payloads])[order].astype(np.int32))

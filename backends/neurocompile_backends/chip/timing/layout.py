@@ -94,7 +94,8 @@ class Mesh(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What each sender sends in a step: F flits with D destinations together.
+    """What each sender sends in a step: F flits with D destinations together. What a program sends
+    has ticks of 32 bits; 64 are another kernel to compile.
 
     Arrays may be longer than stated where their length is F or D; the rest is not read.
 
@@ -114,10 +115,10 @@ class Step(NamedTuple):
     """
 
     first: Ints
-    gap: Ints
+    gap: Ints | SmallInts
     fan: SmallInts
     dest: SmallInts
-    work: Ints
+    work: Ints | SmallInts
     tail: Ints
 
 
