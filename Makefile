@@ -48,7 +48,8 @@ types: $(VENV)/.installed-dev  ## mypy --strict and pyright
 
 fuzz: $(VENV)/.installed-dev $(LAVA)  ## the property tests with many more examples
 	HYPOTHESIS_PROFILE=fuzz $(PYTEST) tests/property \
-		tests/differential/test_random_networks.py tests/differential/test_lava.py \
+		tests/differential/test_random_networks.py tests/differential/test_rtl_random.py \
+		tests/differential/test_lava.py \
 		-n $(WORKERS) $(ARGS)
 
 golden: $(VENV)/.installed-dev $(LAVA)  ## rewrite the golden files, then read the diff

@@ -78,10 +78,10 @@ def parse_target(text: str, file: str) -> TargetSpec:
     except (ValueError, RecursionError) as error:  # ValueError: also integers beyond all size
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise fail("E505", file, f"not valid TOML: {_printable(reason, 200)}") from None
-    return _Reader(file, _on_base(file, document)).target()
+    return _Reader(file, on_base(file, document)).target()
 
 
-def _on_base(file: str, document: dict[str, Any]) -> dict[str, Any]:
+def on_base(file: str, document: dict[str, Any]) -> dict[str, Any]:
     """What a file does not state is that of the shipped target it names as its ``base``."""
     if "base" not in document:
         return document

@@ -278,7 +278,7 @@ def test_verify_names_a_backend_that_does_not_exist() -> None:
     result = run("verify", "build", "-i", "data.npz", "--backends", "reference,nonsense")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("E801 nonsense: there is no such backend (limit one of "
-                                    "reference, chip, lava, simulator)")
+                                    "reference, chip, lava, rtl, simulator)")
 
 
 def _with_faulty_backend(monkeypatch: pytest.MonkeyPatch) -> None:

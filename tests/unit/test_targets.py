@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from neurocompile.diagnostics import CompileError
 from neurocompile.ir.base import from_text
 from neurocompile.targets import available, load_target
-from neurocompile.targets.loader import PARTS, tomllib
+from neurocompile.targets.loader import OPTIONAL, PARTS, on_base, tomllib
 
 
 def shipped_text(name: str) -> str:
@@ -37,9 +38,9 @@ def test_every_number_of_a_target_has_one_citation_with_a_text(name: str) -> Non
     target = load_target(name)
     cited = [c.key for c in target.citations]
     numbers = {"edge_latency", *(f"costs.{event}" for event in target.costs)}
-    document = tomllib.loads(shipped_text(name))
-    for part in PARTS:
-        for key, entry in document[part].items():
+    document = on_base(f"{name}.toml", tomllib.loads(shipped_text(name)))
+    for part in (*PARTS, *OPTIONAL):
+        for key, entry in document.get(part, {}).items():
             value = entry["value"] if isinstance(entry, dict) else entry
             items = value if isinstance(value, list) else [value]
             if any(isinstance(item, int) for item in items):
@@ -47,6 +48,35 @@ def test_every_number_of_a_target_has_one_citation_with_a_text(name: str) -> Non
     assert numbers <= set(cited)
     assert len(cited) == len(set(cited))
     assert all(c.source.strip() for c in target.citations)
+
+
+@pytest.mark.parametrize("name", [n for n in available() if load_target(n).fpga is not None])
+def test_an_fpga_is_the_cores_of_generic_in_a_device(name: str) -> None:
+    target, base = load_target(name), load_target("generic")
+    for part in ("machine", "neuron", "synapse", "input", "core", "chip", "timing"):
+        assert vars(getattr(target, part)) == vars(getattr(base, part))
+    assert target.fpga is not None
+    assert target.fpga.luts > 5000
+
+
+def test_a_file_may_state_what_differs_from_a_shipped_target(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\nbase = "loihi1"\n[core]\n'
+                    'neurons = { value = 512, assumed = "half of it" }\n')
+    mine, base = load_target(file), load_target("loihi1")
+    assert (mine.name, mine.core.neurons) == ("mine", 512)
+    assert mine.core.input_axons == base.core.input_axons
+    assert vars(mine.machine) == vars(base.machine)
+    assert ("core.neurons", True) in {(c.key, c.assumed) for c in mine.citations}
+
+
+@pytest.mark.parametrize("base", ["loihi3", "ecp5-25f", "../loihi1", 3, "mine"])
+def test_a_base_is_a_shipped_target_that_states_everything(base: object, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'name = "mine"\nbase = {base!r}\n'.replace("'", '"'))
+    with pytest.raises(CompileError) as error:
+        load_target(file)
+    assert [(d.code, d.subject) for d in error.value.diagnostics] == [("E511", "mine.toml: base")]
 
 
 def test_loihi1_states_the_published_limits() -> None:

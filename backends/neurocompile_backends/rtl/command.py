@@ -8,7 +8,9 @@ from typing import Any
 
 from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.mapping import Mapping
+from neurocompile.ir.target import Fpga
 from neurocompile_backends.rtl.backend import backend, plan_of
+from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.synthesis import Report, build_bitstream
 
@@ -28,6 +30,21 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, clock_mhz: float = 30.
     found = Diagnostics()
     found.extend(backend.check(mapping))
     found.raise_if_errors()
-    built = build_bitstream(design_files(plan_of(mapping)), fpga, output, clock_mhz=clock_mhz,
+    plan = plan_of(mapping)
+    _check_memory(plan, fpga)
+    built = build_bitstream(design_files(plan), fpga, output, clock_mhz=clock_mhz,
                             seed=seed, report=report)
     return {"output": str(output), **built.to_dict()}
+
+
+def _check_memory(plan: ChipPlan, fpga: Fpga) -> None:
+    """Synaptic memory that no block RAM of the device has room for is found before any tool runs,
+    which would take minutes to say the same. Raises ``CompileError`` (E866)."""
+    bits = sum(image.width * image.depth for core in plan.cores
+               for name, image in core.images.items()
+               if name == "SPARSE_INIT" or (name == "DENSE_INIT" and not core.parameters["SPRAM"]))
+    there = fpga.brams * fpga.bram_bits
+    if bits > there:
+        raise fail("E866", fpga.device, "the synapses do not fit the block RAM of this device",
+                   got=f"{bits:,} bits", limit=f"{there:,} bits in {fpga.brams} blocks",
+                   hint="a larger device, or narrower weights (--weight-bits)")

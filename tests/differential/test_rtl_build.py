@@ -1,0 +1,109 @@
+"""From a build to a bitstream: the whole flow with real tools, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from contracts import contract_of, recording
+
+import neurocompile as nc
+from neurocompile.api import Build
+from neurocompile.diagnostics import CompileError
+from neurocompile_backends.rtl import synthesis
+from neurocompile_backends.rtl.backend import plan_of
+from neurocompile_backends.rtl.command import build_bitstream_of
+from neurocompile_backends.rtl.generate import design_files
+
+
+def compiled(name: str, target: str) -> Build:
+    recorded = recording(name, 1)
+    return nc.compile(recorded.network, target, contract=contract_of(name, recorded))
+
+
+def codes(error: pytest.ExceptionInfo[CompileError]) -> list[str]:
+    return [d.code for d in error.value.diagnostics]
+
+
+def test_a_build_becomes_a_bitstream_of_an_hx8k(tmp_path: Path) -> None:
+    said: list[str] = []
+    built = compiled("digits", "ice40-hx8k")
+    known = build_bitstream_of(built.mapping, tmp_path / "bit", clock_mhz=50, report=said.append)
+    assert said == ["synthesis", "place and route", "packing"]
+    assert known["used"]["luts"] <= 2400
+    assert known["used"]["brams"] <= known["available"]["brams"] == 32
+    assert known["mhz"] >= known["wanted_mhz"] == 50
+    bits = (tmp_path / "bit" / "design.bin").read_bytes()
+    assert bits[:2] == b"\xff\x00"  # how icepack begins
+    assert len(bits) == 135_100
+    assert json.loads((tmp_path / "bit" / "resources.json").read_text())["used"] == known["used"]
+    files = design_files(plan_of(built.mapping))
+    assert all((tmp_path / "bit" / path).read_bytes() == files[path] for path in files)
+    with pytest.raises(CompileError) as error:
+        build_bitstream_of(built.mapping, tmp_path / "bit")
+    assert codes(error) == ["E625"]
+    assert (tmp_path / "bit" / "design.bin").read_bytes() == bits
+
+
+def test_a_network_too_large_for_its_device_is_refused(tmp_path: Path) -> None:
+    """784 x 100 weights are 162 block RAMs, of which an HX8K has 32."""
+    with pytest.raises(CompileError) as error:
+        build_bitstream_of(compiled("mnist_mlp", "ice40-hx8k").mapping, tmp_path / "bit")
+    assert codes(error) == ["E866"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("target", "code"), [("loihi2", "E869"), ("generic", "E869"),
+                                              ("zynq", "E868"), ("gowin-gw1nr9", "E868")])
+def test_targets_without_a_bitstream_say_so(target: str, code: str, tmp_path: Path) -> None:
+    with pytest.raises(CompileError) as error:
+        build_bitstream_of(compiled("digits", target).mapping, tmp_path / "bit")
+    assert codes(error) == [code]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_tool_is_named_with_the_command_that_installs_it(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthesis.shutil, "which", lambda *_, **__: None)
+    with pytest.raises(CompileError) as error:
+        build_bitstream_of(compiled("digits", "ice40-hx8k").mapping, tmp_path / "bit")
+    (found,) = error.value.diagnostics
+    assert (found.code, found.subject) == ("E865", "yosys")
+    assert "pip install" in found.hint
+
+
+def test_a_tool_that_fails_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    mapping = compiled("digits", "ice40-hx8k").mapping
+    files = dict(design_files(plan_of(mapping)))
+    files["hdl/nc_top.v"] = b"module nc_top (input clk; endmodule\n"
+    assert mapping.target.fpga is not None
+    with pytest.raises(CompileError) as error:
+        synthesis.build_bitstream(files, mapping.target.fpga, tmp_path / "bit")
+    assert codes(error) == ["E867"]
+    assert "syntax error" in error.value.diagnostics[0].got
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mhz", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_clock_is_a_frequency(mhz: float, tmp_path: Path) -> None:
+    with pytest.raises(CompileError):
+        build_bitstream_of(compiled("digits", "ice40-hx8k").mapping, tmp_path / "bit",
+                           clock_mhz=mhz)
+
+
+def test_hardware_that_saturates_refuses_a_chip_that_folds() -> None:
+    with pytest.raises(CompileError) as error:
+        nc.verify(compiled("digits", "loihi1"), recording("digits", 1).x,
+                  backends=("reference", "rtl"))
+    assert codes(error) == ["E863"]
+
+
+def test_names_of_users_are_no_verilog() -> None:
+    built = compiled("digits", "generic")
+    target = replace(built.mapping.target, name="x */ endmodule `include \"/etc/passwd\" \n y")
+    mapping = replace(built.mapping, target=target)
+    top = design_files(plan_of(mapping))["hdl/nc_top.v"].decode()
+    assert top.splitlines()[0] == ("// A network on 1 cores for x ?? endmodule ?include "
+                                   "??etc?passwd? ? y")
