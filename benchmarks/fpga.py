@@ -1,0 +1,134 @@
+"""What networks take of FPGAs: logic, memory, clock and cycles a step, with open tools.
+
+Synthesizes, places and routes each network for its device and simulates the same design on stored
+samples. Writes ``results/fpga.json`` and the table of docs/rtl.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "differential")]
+
+import numpy as np
+from contracts import contract_of, recording
+
+import neurocompile as nc
+from neurocompile.api import as_dataset
+from neurocompile.reference.encode import encode_inputs
+from neurocompile.reference.integer import Probes, run_integer
+from neurocompile.verification.evaluate import grids
+from neurocompile_backends.rtl.backend import plan_of
+from neurocompile_backends.rtl.board import board_files, constraints, load_board
+from neurocompile_backends.rtl.generate import design_files
+from neurocompile_backends.rtl.host import words_of
+from neurocompile_backends.rtl.cycles import count_cycles
+from neurocompile_backends.rtl.run import places_of, run_design
+from neurocompile_backends.rtl.synthesis import build_bitstream
+from neurocompile_backends.rtl.verilator import build
+
+RESULTS = Path(__file__).parent / "results" / "fpga.json"
+PAGE = ROOT / "docs" / "rtl.md"
+SAMPLES = 20
+CASES = (("digits", "ice40-hx8k", None, 60.0), ("mnist_mlp", "ice40-up5k", "icebreaker", 30.0),
+         ("mnist_mlp", "ecp5-25f", None, 105.0), ("fsdd_rcubalif", "ecp5-25f", None, 90.0))
+"""Network, target, the board it is pinned for, and the clock that is asked for in MHz."""
+
+
+def measure(name: str, target: str, board: str | None, clock: float) -> dict[str, Any]:
+    recorded = recording(name, SAMPLES)
+    built = nc.compile(recorded.network, target, contract=contract_of(name, recorded))
+    plan = plan_of(built.mapping)
+    fpga = built.mapping.target.fpga
+    assert fpga is not None
+    pins = None
+    files, top = design_files(plan), "nc_top"
+    if board is not None:
+        there = load_board(board)
+        files, top, pins = board_files(plan, there), "nc_board", constraints(there, fpga.family)
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        began = time.monotonic()
+        made = build_bitstream(files, fpga, Path(folder) / "bit", top=top, pins=pins,
+                               clock_mhz=clock)
+        seconds = time.monotonic() - began
+    steps = recorded.x.shape[1]
+    given = encode_inputs(built.quantized, grids(as_dataset(recorded.x, built.inputs)), steps)
+    everything = Probes.everything(built.quantized)
+    run = run_design(build(plan), given, everything)
+    expected = run_integer(built.quantized, given, everything)
+    differ = sum(int(np.count_nonzero(getattr(run, kind)[p] != getattr(expected, kind)[p]))
+                 for kind in ("s", "u", "v") for p in getattr(expected, kind))
+    compared = sum(getattr(expected, kind)[p].size for kind in ("s", "u", "v")
+                   for p in getattr(expected, kind))
+    cycles = _cycles(plan, given, run)
+    neurons = [p.n for p in built.quantized.populations if p.role != "source"]
+    return {
+        "network": name, "neurons": neurons, "target": target, "board": board,
+        "lanes": [c.parameters["LANES"] for c in plan.cores], **made.to_dict(),
+        "critical": list(made.critical[-1:]), "seconds": round(seconds, 1),
+        "samples": SAMPLES, "steps": int(cycles.shape[1]),
+        "cycles_mean": round(float(cycles.mean()), 1), "cycles_max": int(cycles.max()),
+        "us_a_step": round(float(cycles.mean()) / made.mhz, 2),
+        "input_density": _density(given), "states_compared": compared, "states_differ": differ,
+        "cycles_differ": run.checked["cycles"][0]}
+
+
+def _cycles(plan: Any, given: Any, run: Any) -> Any:
+    """Of each step, [sample, step]: the model's, which the run was held against."""
+    total = sum(core.neurons for core in plan.cores)
+    found = []
+    for sample in range(given.n_samples):
+        spikes = np.zeros((run.n_steps, total), np.int32)
+        for population, element, slot in places_of(plan):
+            spikes[:, slot] = run.s[population][sample][:, element]
+        words = words_of(plan, given, sample, run.n_steps)
+        found.append(count_cycles(plan, words, spikes).cycles)
+    return np.stack(found)
+
+
+def _density(given: Any) -> float | None:
+    """Of the inputs that are spikes: how many of them there are, a step and element."""
+    values = [v for v in given.payloads.values() if v.size]
+    if not values:
+        return None
+    return round(float(np.mean([np.count_nonzero(v) / v.size for v in values])), 4)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    lines = ["| network | device | logic cells | block RAM | multipliers | MHz | cycles a step: mean, largest | us a step | seconds to build |",
+             "|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        used = row["used"]
+        large = f" + {used['sprams']} large" if used.get("sprams") else ""
+        where = f" ({row['board']}, UART included)" if row["board"] else ""
+        lines.append(
+            f"| {row['network']} {'-'.join(map(str, row['neurons']))} | {row['target']}{where} | "
+            f"{used['luts']:,} of {row['available']['luts']:,} | "
+            f"{used['brams']} of {row['available']['brams']}{large} | {used.get('dsps', 0)} | "
+            f"{row['mhz']:.1f} | {row['cycles_mean']:,.0f}, {row['cycles_max']:,} | "
+            f"{row['us_a_step']} | {row['seconds']:.0f} |")
+    compared = sum(row["states_compared"] for row in rows)
+    differ = sum(row["states_differ"] + row["cycles_differ"] for row in rows)
+    lines += ["", f"`benchmarks/fpga.py`, {SAMPLES} stored samples each; the RTL's {compared:,} "
+              f"integers and all cycles compared with the reference and the model: {differ} differ."]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    rows = [measure(*case) for case in CASES]
+    RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    text = PAGE.read_text()
+    head, rest = text.split("<!-- fpga: begin -->")
+    tail = rest.split("<!-- fpga: end -->")[1]
+    PAGE.write_text(f"{head}<!-- fpga: begin -->\n{table(rows)}\n<!-- fpga: end -->{tail}")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
