@@ -1,4 +1,4 @@
-"""Boards: the network with its host's link on pins, their constraints, and how a board is loaded."""
+"""Boards: a network with its host's link on pins, their constraints, and how they are loaded."""
 
 from __future__ import annotations
 
@@ -136,8 +136,9 @@ def _link(plan: ChipPlan, files: Mapping[str, bytes], log2_buffer: int) -> dict[
     """What both ends of the link have to agree on."""
     to_payload = KIND_BITS + plan.place_bits + plan.number_bits
     return {"id": _id(files), "buffer": 1 << log2_buffer, "axon": plan.axon_bits,
-            "payload": plan.payload_bits, "flit_bytes": -(-(to_payload + plan.payload_bits) // GROUP),
-            "word_bytes": -(-(to_payload + plan.value_bits) // GROUP)}
+            "payload": plan.payload_bits,
+            "flit_bytes": -(-(to_payload + plan.payload_bits) // GROUP),
+            "word_bytes": max(2, -(-(to_payload + plan.value_bits) // GROUP))}
 
 
 def _id(files: Mapping[str, bytes]) -> int:

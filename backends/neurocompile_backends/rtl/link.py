@@ -43,7 +43,8 @@ def bytes_of(link: Link, words: npt.NDArray[np.uint64]) -> bytes:
     at = np.arange(max(link.flit_bytes, link.word_bytes))
     groups = ((words[:, None] >> (GROUP * at).astype(np.uint64)) & np.uint64(0x7F)).astype(np.uint8)
     groups[:, 0] |= 0x80
-    return groups[at < count[:, None]].tobytes()
+    sent: bytes = groups[at < count[:, None]].tobytes()
+    return sent
 
 
 class Decoder:

@@ -75,7 +75,7 @@ def _load(path: Path) -> ctypes.CDLL:
 
 
 class SimulatedPort:
-    """``host_driver.Port`` to a board that has just been switched on. Time passes while the host
+    """``host_driver.Port`` to a board switched on 1,000 cycles ago. Time passes while the host
     reads: what it writes waits until then, as in the buffer of a real port.
 
     ``speed``: the host's baud rate, as a factor of the right one.
@@ -92,6 +92,7 @@ class SimulatedPort:
                 round(256 * built.board.clock_hz / (built.board.baud * speed)))
         finally:
             os.chdir(before)
+        self.wait(1000)
 
     @property
     def in_waiting(self) -> int:
