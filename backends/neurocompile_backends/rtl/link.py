@@ -21,6 +21,9 @@ SEND_FLIT, SEND_END, SEND_STATUS, SEND_HELLO = range(4)
 NOTHING, CREDIT, FAULT = range(3)
 """What a status says."""
 
+FILLER_OUT, FILLER_IN = 0x86, 0x80 | NOTHING << 2 | SEND_STATUS
+"""What goes over an SPI bus, to the chip and from it, where there is nothing to say."""
+
 
 @dataclass(frozen=True)
 class Link:
@@ -47,19 +50,24 @@ def bytes_of(link: Link, words: npt.NDArray[np.uint64]) -> bytes:
     return sent
 
 
+def without_fillers(data: bytes) -> bytes:
+    """What an SPI bus brought. A filler is a word of its own: no other has a byte like it."""
+    return data.replace(bytes([FILLER_IN]), b"")
+
+
 class Decoder:
     """Bytes from the chip, as they come, to words: (kind, first, second), where a flit has its axon
     and payload, an end its cycles and 0, a status what it says and 0, a greeting its tag and ID.
 
-    Bytes before the first that begins a word belong to nothing and are passed over. A word that is
-    cut off by the next is dropped and counted in ``damaged``.
+    ``damaged`` counts words that the next one cut off, and bytes outside of words; both are passed
+    over.
     """
 
     def __init__(self, link: Link):
         self.link = link
         self.damaged = 0
         flit = 2 + link.axon + link.payload
-        self._bytes = {SEND_FLIT: -(-flit // GROUP), SEND_END: -(-34 // GROUP), SEND_STATUS: 1,
+        self._bytes = {SEND_FLIT: max(2, -(-flit // GROUP)), SEND_END: -(-34 // GROUP), SEND_STATUS: 1,
                        SEND_HELLO: -(-(2 + TAG_BITS + 32) // GROUP)}
         self._word = self._got = self._left = 0
 
@@ -73,6 +81,7 @@ class Decoder:
                 self._got += 1
                 self._left -= 1
             else:
+                self.damaged += 1
                 continue
             if not self._left:
                 yield self._parts(self._word & 3, self._word >> 2)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from neurocompile_backends.rtl.board import BOARD_MODULES, Board
 from neurocompile_backends.rtl.generate import library
+from neurocompile_backends.rtl.link import without_fillers
 from neurocompile_backends.rtl.verilator import _run, _runtime, find_verilator, write_design
 
 OFFERS, TAKES, TAKEN, RESETS = 1, 2, 4, 8
@@ -48,15 +49,21 @@ def build_board(files: Mapping[str, bytes], board: Board) -> BuiltBoard:
     _run([str(tool.binary), "--cc", "--top-module", "nc_board", "-Wall", "-O3", "--x-assign",
           "fast", "--x-initial", "fast", "--noassert", "-DNC_PROBE", "--Mdir", "obj",
           *(f"sim/{name}.sv" for name in probes),
-          *(f"hdl/{name}.v" for name in BOARD_MODULES)], root, tool.environment())
+          *(f"hdl/{name}.v" for name in BOARD_MODULES if _used(name, board))], root, tool.environment())
     include = tool.root / "include"
     units = sorted(path.name for path in (root / "obj").glob("*.cpp"))
     (root / "obj" / "all.cpp").write_text(
         "".join(f'#include "{name}"\n' for name in [*units, "../sim/uart.cpp"]))
     _run([os.environ.get("CXX", "g++"), "-O2", "-std=c++17", "-fPIC", "-shared", "-pthread", "-w",
-          "-o", "board.so", "obj/all.cpp", str(_runtime(tool)), "-Iobj", f"-I{include}",
+          "-o", "board.so", *(["-DNC_SPI"] if board.spi else []), "obj/all.cpp", str(_runtime(tool)), "-Iobj", f"-I{include}",
           f"-I{include / 'vltstd'}"], root, dict(os.environ))
     return BuiltBoard(board, folder, _load(root / "board.so"))
+
+
+def _used(module: str, board: Board) -> bool:
+    """A board has one link of two; to Verilator a module that nobody uses is another top."""
+    return module not in ("nc_host_spi", "nc_uart_rx", "nc_uart_tx", "nc_host_uart") or (
+        (module == "nc_host_spi") == board.spi)
 
 
 def _load(path: Path) -> ctypes.CDLL:
@@ -78,7 +85,8 @@ class SimulatedPort:
     """``host_driver.Port`` to a board switched on 1,000 cycles ago. Time passes while the host
     reads: what it writes waits until then, as in the buffer of a real port.
 
-    ``speed``: the host's baud rate, as a factor of the right one.
+    ``speed``: the host's baud rate, as a factor of the right one. At an SPI bus ``baud`` is its
+    clock, and fillers are left out of what is read.
     """
 
     def __init__(self, built: BuiltBoard, *, speed: float = 1.0):
@@ -114,11 +122,16 @@ class SimulatedPort:
 
     def read(self, size: int = 1) -> bytes:
         seconds = 1.0 if self.timeout is None else self.timeout
-        have = self.built.library.nc_board_run(self._handle, size,
-                                               round(seconds * self.built.board.clock_hz))
-        data = np.zeros(min(have, size), np.uint8)
-        self.built.library.nc_board_take(self._handle, data.ctypes.data, len(data))
-        return data.tobytes()
+        end = self.cycles + round(seconds * self.built.board.clock_hz)
+        got = b""
+        while not got and self.cycles < end:
+            have = self.built.library.nc_board_run(self._handle, size, end - self.cycles)
+            data = np.zeros(min(have, size), np.uint8)
+            self.built.library.nc_board_take(self._handle, data.ctypes.data, len(data))
+            got = data.tobytes()
+            if self.built.board.spi:
+                got = without_fillers(got)
+        return got
 
     def wait(self, cycles: int) -> None:
         """Let time pass."""

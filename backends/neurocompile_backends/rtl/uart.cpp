@@ -1,4 +1,5 @@
-// A board under Verilator with a UART at its pins: what a host writes goes over the wire bit by bit.
+// A board under Verilator with a host at its pins: what it writes goes over the wire bit by bit. At
+// the pins is a UART, or with NC_SPI the master of an SPI bus.
 //
 // Compiled with the model into a shared library; the functions below are its interface (ctypes).
 #include <cstdint>
@@ -47,6 +48,41 @@ struct Board {
     bool was = true;
     int64_t broken = 0;
 
+#ifdef NC_SPI
+    // Half a period of sck for each half of `bit`. The bus never rests; every 16 bytes the slave is
+    // deselected for a bit.
+    int64_t bytes = 0;
+
+    void drive() {
+        if (now < next) return;
+        next += bit / 2;
+        if (sending < 0) {
+            top.cs_n = ++bytes % 16 == 0;
+            if (top.cs_n) return;
+            byte = 0x86;  // NOTHING
+            if (!out.empty()) {
+                byte = out.front();
+                out.pop_front();
+            }
+            sending = 0;
+            top.mosi = byte >> 7;
+        } else if (!top.sck) {
+            top.sck = 1;
+            shift = (shift << 1) | top.miso;
+        } else {
+            top.sck = 0;
+            if (++sending == 8) {
+                sending = -1;
+                in.push_back(shift);
+                next -= bit / 2;
+            } else {
+                top.mosi = (byte >> (7 - sending)) & 1;
+            }
+        }
+    }
+
+    void listen() {}
+#else
     void drive() {
         if (sending < 0 && !out.empty() && now >= held) {
             byte = out.front();
@@ -81,6 +117,7 @@ struct Board {
         }
         was = line;
     }
+#endif
 
     void tick() {
         drive();
@@ -110,7 +147,11 @@ extern "C" void *nc_board_new(uint64_t bit) {
     Board *board = new Board;
     board->bit = bit;
     board->top.clk = 0;
+#ifdef NC_SPI
+    board->top.cs_n = 1;
+#else
     board->top.rx = 1;
+#endif
     board->top.eval();
     return board;
 }

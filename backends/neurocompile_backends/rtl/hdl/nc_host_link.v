@@ -2,7 +2,8 @@
 //
 // A word is cut into groups of 7 bits, the lowest first, one a byte. Bit 7 marks the first byte of a
 // word, so where a word begins never depends on what was before it, and a byte too few or too many
-// is found. How many bytes follow is known from the first, which has the kind of the word.
+// is found. How many bytes follow is known from the first, which has the kind of the word. Words
+// whose number nobody knows beforehand have two or more: none can vanish with a single byte.
 //
 //   from the host                                       bytes
 //   0 FLIT     as in nc_top, up to its payload           FLIT_BYTES
@@ -12,7 +13,7 @@
 //   7 RESET    tag (4)                                   1
 //
 //   to the host, kind (2) first
-//   0 FLIT     axon (AXON), payload (PAYLOAD)            as many as it takes
+//   0 FLIT     axon (AXON), payload (PAYLOAD)            as many as it takes, at least 2
 //   1 END      cycles (32)                               5
 //   2 STATUS   0 nothing, 1 credit, 2 fault (5)          1
 //   3 HELLO    the tag of RESET (4), ID (32)             6
@@ -143,7 +144,7 @@ module nc_host_link #(
     // ---- What the host has to be told.
 
     localparam FLIT_BITS = 2 + AXON + PAYLOAD;
-    localparam FLIT_SENT = (FLIT_BITS + 6) / 7;
+    localparam FLIT_SENT = FLIT_BITS > 7 ? (FLIT_BITS + 6) / 7 : 2;
     localparam END_SENT = 5;
     localparam HELLO_SENT = 6;
     localparam MOST = FLIT_SENT > HELLO_SENT ? FLIT_SENT : HELLO_SENT;
@@ -166,8 +167,7 @@ module nc_host_link #(
 
     always @(posedge clk) begin
         if (take) taken <= taken + 1'b1;
-        if (earn && !spend) credits <= credits + 1'b1;
-        if (spend && !earn) credits <= credits - 1'b1;
+        credits <= credits + {1'b0, earn} - {1'b0, spend};
         if (fault) failed <= 1'b1;
         else if (free && !hello) failed <= 1'b0;
         if (free) hello <= 1'b0;
