@@ -393,12 +393,15 @@ def test_a_break_within_a_word_is_a_fault_and_reset_resynchronises(small: Case) 
     small.expect(host.run(data), data)
 
 
-def test_after_a_fault_the_chip_says_so_once_and_hears_nothing_but_a_reset(small: Case) -> None:
+@pytest.mark.parametrize("fault", [b"\x85", b"\x05"])
+def test_after_a_fault_the_chip_says_so_once_and_hears_nothing_but_a_reset(small: Case,
+                                                                           fault: bytes) -> None:
     host = small.host()
     assert isinstance(host.port, SimulatedPort)
     host.connect()
-    words = bytes_of(host.description.link, words_of(small.plan, given(small.quantized, 1, 4), 0, 4))
-    host.port.write(b"\x85" + words)
+    data = given(small.quantized, 1, 4)
+    words = bytes_of(host.description.link, words_of(small.plan, data, 0, 4))
+    host.port.write(fault + words)
     host.port.wait(len(words) * 20 * BOARD.cycles)
     assert host.port.read(host.port.in_waiting) == bytes([0x80 | FAULT << 2 | SEND_STATUS])
     host.connect()

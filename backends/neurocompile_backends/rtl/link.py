@@ -67,8 +67,8 @@ class Decoder:
         self.link = link
         self.damaged = 0
         flit = 2 + link.axon + link.payload
-        self._bytes = {SEND_FLIT: max(2, -(-flit // GROUP)), SEND_END: -(-34 // GROUP), SEND_STATUS: 1,
-                       SEND_HELLO: -(-(2 + TAG_BITS + 32) // GROUP)}
+        self._bytes = {SEND_FLIT: max(2, -(-flit // GROUP)), SEND_END: -(-34 // GROUP),
+                       SEND_STATUS: 1, SEND_HELLO: -(-(2 + TAG_BITS + 32) // GROUP)}
         self._word = self._got = self._left = 0
 
     def feed(self, data: bytes) -> Iterator[tuple[int, int, int]]:

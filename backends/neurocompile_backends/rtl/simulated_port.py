@@ -49,14 +49,16 @@ def build_board(files: Mapping[str, bytes], board: Board) -> BuiltBoard:
     _run([str(tool.binary), "--cc", "--top-module", "nc_board", "-Wall", "-O3", "--x-assign",
           "fast", "--x-initial", "fast", "--noassert", "-DNC_PROBE", "--Mdir", "obj",
           *(f"sim/{name}.sv" for name in probes),
-          *(f"hdl/{name}.v" for name in BOARD_MODULES if _used(name, board))], root, tool.environment())
+          *(f"hdl/{name}.v" for name in BOARD_MODULES if _used(name, board))], root,
+         tool.environment())
     include = tool.root / "include"
     units = sorted(path.name for path in (root / "obj").glob("*.cpp"))
     (root / "obj" / "all.cpp").write_text(
         "".join(f'#include "{name}"\n' for name in [*units, "../sim/uart.cpp"]))
     _run([os.environ.get("CXX", "g++"), "-O2", "-std=c++17", "-fPIC", "-shared", "-pthread", "-w",
-          "-o", "board.so", *(["-DNC_SPI"] if board.spi else []), "obj/all.cpp", str(_runtime(tool)), "-Iobj", f"-I{include}",
-          f"-I{include / 'vltstd'}"], root, dict(os.environ))
+          "-o", "board.so", *(["-DNC_SPI"] if board.spi else []), "obj/all.cpp",
+          str(_runtime(tool)), "-Iobj", f"-I{include}", f"-I{include / 'vltstd'}"], root,
+         dict(os.environ))
     return BuiltBoard(board, folder, _load(root / "board.so"))
 
 
