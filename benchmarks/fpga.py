@@ -26,9 +26,9 @@ from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.board import board_files, constraints, load_board
+from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.run import places_of, run_design
 from neurocompile_backends.rtl.synthesis import build_bitstream
 from neurocompile_backends.rtl.verilator import build

@@ -21,4 +21,12 @@ CODES: dict[str, tuple[str, str]] = {
     "E869": ("target that is no FPGA", "Only targets with a table `fpga` have a bitstream."),
     "E864": ("spikes cannot be given", "The hardware runs whole networks: layers cannot be run on "
              "the spikes of another executor."),
+    "E870": ("board that does not answer", "Nothing came over the serial port for longer than "
+             "`timeout_s`."),
+    "E871": ("board with another network", "The bitstream on the board was made from another "
+             "network or mapping than the program."),
+    "E872": ("bytes lost between host and board", "The link found a word that is incomplete or "
+             "does not exist. The run has no result; the next one begins with a reset."),
+    "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
+             "which is not installed by default."),
 }

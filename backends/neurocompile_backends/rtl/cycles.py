@@ -46,8 +46,15 @@ class Counted:
 
 
 def count_cycles(plan: ChipPlan, words: npt.NDArray[np.uint64], spikes: npt.NDArray[Any], *,
-                 stall_in: int = 0, stall_out: int = 0, seed: int = 1) -> Counted:
-    """``words``: what the host sends; ``spikes``: [step, neuron of all cores], what each sent."""
+                 stall_in: int = 0, stall_out: int = 0, seed: int = 1,
+                 offered: npt.NDArray[np.bool_] | None = None,
+                 taking: npt.NDArray[np.bool_] | None = None) -> Counted:
+    """``words``: what the host sends; ``spikes``: [step, neuron of all cores], what each sent.
+
+    ``offered``, ``taking``: by cycle, whether the host's link has a word, and takes one; without
+    them it always does, but for stalls.
+    """
+    always = np.ones(0, np.bool_)
     tables = _tables(plan)
     steps, cores = len(spikes), len(plan.cores)
     present, analog = _senders(plan)
@@ -69,7 +76,8 @@ def count_cycles(plan: ChipPlan, words: npt.NDArray[np.uint64], spikes: npt.NDAr
     _count(kind, place, axon, sent, begin, steps, tables["scan"], tables["stages"], tables["sums"],
            tables["out_base"], tables["out_first"], tables["out_place"], tables["out_axon"],
            tables["axon_base"], tables["issues"], tables["pads"], 1 << plan.log2_fifo,
-           np.uint64(seed), stall_in, stall_out, counts, totals)
+           np.uint64(seed), stall_in, stall_out, always if offered is None else offered,
+           always if taking is None else taking, counts, totals)
     return Counted(counts, totals[0], totals[1], totals[2])
 
 
@@ -118,7 +126,7 @@ def _tables(plan: ChipPlan) -> dict[str, Ints]:
 def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, scan: Any,
            stages: Any, sums: Any, out_base: Any, out_first: Any, out_place: Any, out_axon: Any,
            axon_base: Any, issues: Any, pads: Any, depth: Any, random: Any, stall_in: Any,
-           stall_out: Any, counts: Any, totals: Any) -> None:
+           stall_out: Any, offered: Any, taking: Any, counts: Any, totals: Any) -> None:
     cores = len(scan)
     # Where the lists of each core begin in out_first, which has one more than its neurons.
     listed = np.zeros(cores, np.int64)
@@ -154,6 +162,8 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
         random ^= random << np.uint64(17)
         offers = np.int64(random & np.uint64(255)) >= stall_in
         takes = np.int64((random >> np.uint64(8)) & np.uint64(255)) >= stall_out
+        offers = offers and (cycle >= len(offered) or offered[cycle])
+        takes = takes and (cycle >= len(taking) or taking[cycle])
 
         # What is still going on.
         busy = starting

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from neurocompile.bits import Ints
 from neurocompile.images import read_core, read_host
+from neurocompile.ir.program import Program
 from neurocompile.reference.encode import EncodedInput
-from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import KIND_BITS
 
 FLIT, STEP, END, LOAD, WRITE = range(5)
 """Kinds of words (``nc_control``)."""
 
 
-def words_of(plan: ChipPlan, encoded: EncodedInput, sample: int,
+class Lines(Protocol):
+    """A memory, a word a line."""
+
+    def lines(self) -> str: ...
+
+
+class HostCore(Protocol):
+    """What a host has to know of a core; a ``CorePlan`` has it."""
+
+    @property
+    def index(self) -> int: ...
+    @property
+    def parameters(self) -> Mapping[str, int]: ...
+    @property
+    def images(self) -> Mapping[str, Lines]: ...
+    @property
+    def slot(self) -> Ints: ...
+
+
+class HostPlan(Protocol):
+    """What a host has to know of a chip; a ``ChipPlan`` has it, and so has what
+    ``host_driver`` reads from a design's files."""
+
+    @property
+    def program(self) -> Program: ...
+    @property
+    def cores(self) -> Sequence[HostCore]: ...
+    @property
+    def place_bits(self) -> int: ...
+    @property
+    def number_bits(self) -> int: ...
+    @property
+    def payload_bits(self) -> int: ...
+    @property
+    def value_bits(self) -> int: ...
+
+
+def words_of(plan: HostPlan, encoded: EncodedInput, sample: int,
              steps: int) -> npt.NDArray[np.uint64]:
     """STEP and the flits of each step, then END: inputs in the order of the program, elements
     ascending; where an input has parallel axons, k spikes take the first k."""
@@ -38,7 +76,7 @@ def words_of(plan: ChipPlan, encoded: EncodedInput, sample: int,
     return np.concatenate([*biases, words, [END]]).astype(np.uint64)
 
 
-def loading_words(plan: ChipPlan) -> npt.NDArray[np.uint64]:
+def loading_words(plan: HostPlan) -> npt.NDArray[np.uint64]:
     """What the host sends once, before the first sample: synaptic memories that nobody else fills.
     """
     parts = [np.zeros(0, np.uint64)]
@@ -53,7 +91,7 @@ def loading_words(plan: ChipPlan) -> npt.NDArray[np.uint64]:
     return np.concatenate(parts)
 
 
-def biases_of(plan: ChipPlan, encoded: EncodedInput,
+def biases_of(plan: HostPlan, encoded: EncodedInput,
               sample: int) -> Iterator[tuple[int, Ints, Ints]]:
     """For each core that takes biases: its number, and the bias of each of its neurons."""
     for core in plan.cores:
@@ -70,7 +108,7 @@ def biases_of(plan: ChipPlan, encoded: EncodedInput,
         yield core.index, core.slot, bias
 
 
-def flits_of(plan: ChipPlan, encoded: EncodedInput, sample: int) -> tuple[Ints, Ints, Ints, Ints]:
+def flits_of(plan: HostPlan, encoded: EncodedInput, sample: int) -> tuple[Ints, Ints, Ints, Ints]:
     """Step, core, axon and payload of every flit that the host sends, by step."""
     parts: list[tuple[Ints, Ints, Ints, Ints]] = []
     for table in plan.program.host:
