@@ -6,7 +6,6 @@ samples. Writes ``results/fpga.json`` and the table of docs/rtl.md.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "differential")]
 
 import numpy as np
+from _common import write_result
 from contracts import contract_of, recording
 
 import neurocompile as nc
@@ -33,7 +33,6 @@ from neurocompile_backends.rtl.run import places_of, run_design
 from neurocompile_backends.rtl.synthesis import build_bitstream
 from neurocompile_backends.rtl.verilator import build
 
-RESULTS = Path(__file__).parent / "results" / "fpga.json"
 PAGE = ROOT / "docs" / "rtl.md"
 SAMPLES = 20
 CASES = (("digits", "ice40-hx8k", None, 60.0), ("mnist_mlp", "ice40-up5k", "icebreaker", 30.0),
@@ -101,8 +100,9 @@ def _density(given: Any) -> float | None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    lines = ["| network | device | logic cells | block RAM | multipliers | MHz | cycles a step: mean, largest | us a step | seconds to build |",
-             "|---|---|---|---|---|---|---|---|---|"]
+    heads = ("network", "device", "logic cells", "block RAM", "multipliers", "MHz",
+             "cycles a step: mean, largest", "us a step", "seconds to build")
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for row in rows:
         used = row["used"]
         large = f" + {used['sprams']} large" if used.get("sprams") else ""
@@ -115,14 +115,15 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['us_a_step']} | {row['seconds']:.0f} |")
     compared = sum(row["states_compared"] for row in rows)
     differ = sum(row["states_differ"] + row["cycles_differ"] for row in rows)
-    lines += ["", f"`benchmarks/fpga.py`, {SAMPLES} stored samples each; the RTL's {compared:,} "
-              f"integers and all cycles compared with the reference and the model: {differ} differ."]
+    lines += ["", f"`benchmarks/fpga.py`, {SAMPLES} stored samples each; {compared:,} integers of "
+              "the RTL compared with the reference, and all cycles with the model: "
+              f"{differ} differ."]
     return "\n".join(lines)
 
 
 def main() -> None:
     rows = [measure(*case) for case in CASES]
-    RESULTS.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    write_result("fpga", {"rows": rows})
     text = PAGE.read_text()
     head, rest = text.split("<!-- fpga: begin -->")
     tail = rest.split("<!-- fpga: end -->")[1]

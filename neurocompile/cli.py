@@ -542,6 +542,8 @@ def build_(build: BuildPath,
            output: Annotated[Path | None, typer.Option(
                "--output", "-o", metavar="DIR", help="A new directory; BUILD/bitstream if not "
                "stated.")] = None,
+           board: Annotated[str | None, typer.Option(
+               metavar="NAME", help="With a UART, on the pins of this board.")] = None,
            clock: Annotated[float, typer.Option(
                metavar="MHZ", help="What place and route aims at.")] = 30.0,
            seed: Annotated[int, typer.Option(metavar="N", help="Of place and route.")] = 1,
@@ -555,8 +557,8 @@ def build_(build: BuildPath,
         place = output if output is not None else build / "bitstream"
         built = api.load_build(build)
         with err.status("synthesis") as status:
-            known = build_bitstream_of(built.mapping, place, clock_mhz=clock, seed=seed,
-                                       report=status.update)
+            known = build_bitstream_of(built.mapping, place, board=board, clock_mhz=clock,
+                                       seed=seed, report=status.update)
         _emit(known, as_json, lambda: show_bitstream(out, known))
 
 

@@ -25,3 +25,5 @@ def show_bitstream(console: Console, known: dict[str, Any]) -> None:
         (first, _), (last, ns) = known["critical"][0], known["critical"][-1]
         console.print(plain(f"slowest path: {ns:.1f} ns from {first} to {last}"), soft_wrap=True)
     console.print(plain(f"{known['output']}/{known['bitstream']}"), soft_wrap=True)
+    if known["load"]:
+        console.print(plain("load it: " + " ".join(known["load"])), soft_wrap=True)

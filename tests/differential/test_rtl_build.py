@@ -86,6 +86,28 @@ def test_a_tool_that_fails_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("board", "target"), [("nonsense", "ice40-hx8k"),
+                                               ("icebreaker", "ice40-hx8k"),
+                                               ("../boards/icebreaker", "ice40-up5k")])
+def test_a_board_is_one_of_ours_with_the_device_compiled_for(board: str, target: str,
+                                                            tmp_path: Path) -> None:
+    with pytest.raises(CompileError) as error:
+        build_bitstream_of(compiled("digits", target).mapping, tmp_path / "bit", board=board)
+    assert codes(error) == ["E874"]
+
+
+def test_784_100_10_fits_an_up5k_with_its_uart(tmp_path: Path) -> None:
+    """The goal: at most 2,000 logic cells, at least 30 MHz, at most 1,800 cycles a step."""
+    known = build_bitstream_of(compiled("mnist_mlp", "ice40-up5k").mapping, tmp_path / "bit",
+                               board="icebreaker", clock_mhz=30)
+    assert known["used"]["luts"] <= 2000
+    assert known["used"]["sprams"] == 4
+    assert known["mhz"] >= 30
+    assert known["load"] == ["openFPGALoader", "-b", "ice40_generic", str(
+        tmp_path / "bit" / "design.bin")] or known["load"][:2] == ["openFPGALoader", "-b"]
+    assert (tmp_path / "bit" / "design.bin").stat().st_size > 100_000
+
+
 @pytest.mark.parametrize("mhz", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_clock_is_a_frequency(mhz: float, tmp_path: Path) -> None:
     with pytest.raises(CompileError):

@@ -21,6 +21,8 @@ CODES: dict[str, tuple[str, str]] = {
     "E869": ("target that is no FPGA", "Only targets with a table `fpga` have a bitstream."),
     "E864": ("spikes cannot be given", "The hardware runs whole networks: layers cannot be run on "
              "the spikes of another executor."),
+    "E874": ("no such board", "The option --board names a board that this project has pins of, "
+             "with the device that the network was compiled for."),
     "E870": ("board that does not answer", "Nothing came over the serial port for longer than "
              "`timeout_s`."),
     "E871": ("board with another network", "The bitstream on the board was made from another "

@@ -37,6 +37,9 @@ FORMAT_FIELD = 24
 SPRAM_WORDS, SPRAM_BITS = 16384, 16 * 16384
 """Of one of the large RAMs of an iCE40 UP5K: 16 bits wide."""
 
+EARLY = ("KEEP_U", "KEEP_V", "INITIAL", "START")
+"""Parameters of a neuron that ``nc_neurons`` needs first."""
+
 LOG2_BANK, BANKS_FROM = 10, 2
 """Words of a bank of synaptic memory, and more banks than which are worth another cycle: reading
 a block RAM of an ECP5 takes 5.6 ns before anything is chosen."""
@@ -477,14 +480,13 @@ class CorePlanner:
             "INITIAL": c.neurons["initial_v"], "RESET": shared["reset"],
             "GE": shared["compare"], "MOST": np.where(analog, 1, shared["max_spikes"]),
             "ANALOG": analog.astype(np.int64), "START": c.sections["start"][section]}
-        fields: list[tuple[Ints, int]] = []
-        at = 0
+        early: list[tuple[Ints, int]] = []
+        late: list[tuple[Ints, int]] = []
         if c.n_neurons < n:
             valid = np.zeros(n, np.int64)
             valid[self.slot] = 1
-            fields.append((valid, 1))
+            late.append((valid, 1))
             p["VALID_BITS"], p["VALID_AT"] = 1, 0
-            at = 1
         if p["LOADED"]:
             biases = np.zeros(n, np.int64)
             biases[self.slot] = values.pop("BIAS")
@@ -499,12 +501,13 @@ class CorePlanner:
             width = signed_bits(low, high) if signed else high.bit_length()
             whole = np.full(n, column[0])
             whole[self.slot] = column
-            fields.append((whole, width))
-            p[name + "_BITS"], p[name + "_AT"] = width, at
-            at += width
-        p["NEURON_RECORD"] = max(at, 1)
-        if fields:
-            images["NEURON_RECORDS"] = Image(n, tuple(fields))
+            part = early if name in EARLY else late
+            p[name + "_BITS"], p[name + "_AT"] = width, sum(bits for _, bits in part)
+            part.append((whole, width))
+        for name, part in (("NEURON", early), ("LATE", late)):
+            p[name + "_RECORD"] = max(1, sum(bits for _, bits in part))
+            if part:
+                images[name + "_RECORDS"] = Image(n, tuple(part))
 
     # ---- Output axons.
 

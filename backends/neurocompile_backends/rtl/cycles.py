@@ -16,13 +16,13 @@ from numba import njit
 
 from neurocompile.bits import Ints
 from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.generate import KIND_BITS
+from neurocompile_backends.rtl.generate import KIND_BITS, LOG2_HOST_FIFO
 from neurocompile_backends.rtl.host import END, FLIT, LOAD, STEP
 
 # From asking for a neuron to when it is done, without the bits of its count (nc_neurons).
 NEURON_STAGES = 7
 # From an address of synaptic memory to its sum being written (nc_synapses).
-SUM_STAGES = 4
+SUM_STAGES = 3
 
 WAIT, ENTRY, FETCH, OFFER = range(4)
 """States of ``nc_sender``."""
@@ -75,7 +75,7 @@ def count_cycles(plan: ChipPlan, words: npt.NDArray[np.uint64], spikes: npt.NDAr
     totals = np.zeros((3, cores), np.int64)
     _count(kind, place, axon, sent, begin, steps, tables["scan"], tables["stages"], tables["sums"],
            tables["out_base"], tables["out_first"], tables["out_place"], tables["out_axon"],
-           tables["axon_base"], tables["issues"], tables["pads"], 1 << plan.log2_fifo,
+           tables["axon_base"], tables["issues"], tables["pads"], _rooms(plan),
            np.uint64(seed), stall_in, stall_out, always if offered is None else offered,
            always if taking is None else taking, counts, totals)
     return Counted(counts, totals[0], totals[1], totals[2])
@@ -90,7 +90,7 @@ def _senders(plan: ChipPlan) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool
         column = np.full(core.neurons, bool(p.get("ANALOG", 0)))
         if p.get("ANALOG_BITS"):
             at = 0
-            for values, bits in core.images["NEURON_RECORDS"].fields:
+            for values, bits in core.images["LATE_RECORDS"].fields:
                 if at == p["ANALOG_AT"]:
                     column = values.astype(bool)
                 at += bits
@@ -99,6 +99,11 @@ def _senders(plan: ChipPlan) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool
         held.append(present)
         read.append(column)
     return np.concatenate(held), np.concatenate(read)
+
+
+def _rooms(plan: ChipPlan) -> Ints:
+    """Words that wait in the FIFO of each core, and in the host's."""
+    return np.array([1 << plan.log2_fifo] * len(plan.cores) + [1 << LOG2_HOST_FIFO], np.int64)
 
 
 def _tables(plan: ChipPlan) -> dict[str, Ints]:
@@ -112,7 +117,8 @@ def _tables(plan: ChipPlan) -> dict[str, Ints]:
         "scan": np.array([c.neurons for c in cores], np.int64),
         "stages": np.array([NEURON_STAGES + c.parameters["COUNT"] + c.parameters["DELAYED"]
                             for c in cores], np.int64),
-        "sums": np.array([SUM_STAGES + (c.parameters["LOG2_BANK"] > 0) for c in cores], np.int64),
+        "sums": np.array([SUM_STAGES + (c.parameters["LOG2_BANK"] > 0)
+                          + (c.parameters["PAYLOAD"] > 1) for c in cores], np.int64),
         "out_base": ranges([len(c.out_place) for c in cores])[:-1],
         "out_first": np.concatenate([c.out_first for c in cores]),
         "out_place": np.concatenate([c.out_place for c in cores]).astype(np.int64),
@@ -125,7 +131,7 @@ def _tables(plan: ChipPlan) -> dict[str, Ints]:
 @njit(cache=True)
 def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, scan: Any,
            stages: Any, sums: Any, out_base: Any, out_first: Any, out_place: Any, out_axon: Any,
-           axon_base: Any, issues: Any, pads: Any, depth: Any, random: Any, stall_in: Any,
+           axon_base: Any, issues: Any, pads: Any, room: Any, random: Any, stall_in: Any,
            stall_out: Any, offered: Any, taking: Any, counts: Any, totals: Any) -> None:
     cores = len(scan)
     # Where the lists of each core begin in out_first, which has one more than its neurons.
@@ -134,6 +140,7 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
         listed[c] = listed[c - 1] + scan[c - 1] + 1
     never = np.int64(-1) << np.int64(40)
     # Receivers: a FIFO of axons, the record that was read ahead, the walk.
+    depth = room.max()
     waiting = np.zeros((cores, depth), np.int64)
     head = np.zeros(cores, np.int64)
     count = np.zeros(cores + 1, np.int64)  # the host's FIFO last
@@ -176,9 +183,11 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
         # The bus.
         for s in range(cores + 1):
             if s < cores:
-                able[s] = state[s] == OFFER and count[out_place[next_out[s]]] < depth
+                to_whom = out_place[next_out[s]] if state[s] == OFFER else cores
+                able[s] = state[s] == OFFER and count[to_whom] < room[to_whom]
             else:
-                able[s] = offers and running and kind[at] == FLIT and count[place[at]] < depth
+                able[s] = (offers and running and kind[at] == FLIT
+                           and count[place[at]] < room[place[at]])
         granted = np.int64(-1)
         for i in range(1, cores + 2):
             s = (last + i) % (cores + 1)
@@ -194,7 +203,7 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
 
         # The host's word.
         ends = offers and (kind[at] == STEP or kind[at] == END)
-        turn = ends and not busy and to != cores and (count[cores] < depth or not running)
+        turn = ends and not busy and to != cores and (count[cores] < room[cores] or not running)
         put = np.int64(0)
         if turn and running:
             counts[step] = cycle - started + 1

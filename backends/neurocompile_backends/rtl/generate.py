@@ -7,6 +7,9 @@ from importlib import resources
 
 from neurocompile_backends.rtl.design import ChipPlan, CorePlan, Image
 
+LOG2_HOST_FIFO = 1
+"""Words that wait for the host: as wide as they are, more would be dear."""
+
 KIND_BITS = 3
 """Of what a word of the host is."""
 
@@ -60,7 +63,7 @@ def top(plan: ChipPlan) -> str:
         place=plan.place_bits, axon=plan.axon_bits, payload=plan.payload_bits,
         number=plan.number_bits, value=plan.value_bits,
         word=KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits, step=plan.step_bits,
-        fifo=plan.log2_fifo)
+        fifo=LOG2_HOST_FIFO)
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ module nc_control #(
     parameter STEP = 1,      // bits of the number of a step; the last one stays
     parameter AXON = 10,
     parameter PAYLOAD = 1,
-    parameter LOG2_FIFO = 2
+    parameter LOG2_FIFO = 1
 ) (
     input                clk,
     input                rst,

@@ -29,9 +29,12 @@ module nc_neurons #(
     parameter LOADED = 0,      // bits of a bias that the host loads; 0: biases are parameters
     parameter BIASES = "",     // where it loads none
     parameter VALUE = 1,       // bits of what the host loads
-    // The record of a neuron.
+    // The record of a neuron has two parts, so that little of it moves along the pipeline: what the
+    // decay needs is read first, the rest (LATE_...) when it is needed. "": all are constants.
     parameter RECORD = 1,
-    parameter RECORDS = "",    // "": all parameters are constants
+    parameter RECORDS = "",
+    parameter LATE_RECORD = 1,
+    parameter LATE_RECORDS = "",
     parameter VALID_BITS = 0, parameter VALID_AT = 0,
     parameter KEEP_U_BITS = 0, parameter KEEP_U_AT = 0, parameter KEEP_U = 0,
     parameter KEEP_V_BITS = 0, parameter KEEP_V_AT = 0, parameter KEEP_V = 4096,
@@ -143,55 +146,19 @@ module nc_neurons #(
         .write(done), .write_addr(done_index), .write_data(new_state)
     );
 
-    wire             p_valid;
     wire [12:0]      p_keep_u;
     wire [12:0]      p_keep_v;
-    wire [SUM-1:0]   p_threshold;
-    wire [SUM-1:0]   p_bias;
     wire [V-1:0]     p_initial;
-    wire [1:0]       p_reset;
-    wire             p_ge;
-    wire [COUNT-1:0] p_most;
-    wire             p_analog;
     wire [STEP-1:0]  p_start;
 
-    nc_parameter #(.OUT(1), .BITS(VALID_BITS), .AT(VALID_AT), .RECORD(RECORD), .CONSTANT(1))
-        f_valid (.record(record), .value(p_valid));
     nc_parameter #(.OUT(13), .BITS(KEEP_U_BITS), .AT(KEEP_U_AT), .RECORD(RECORD),
                    .CONSTANT(KEEP_U)) f_keep_u (.record(record), .value(p_keep_u));
     nc_parameter #(.OUT(13), .BITS(KEEP_V_BITS), .AT(KEEP_V_AT), .RECORD(RECORD),
                    .CONSTANT(KEEP_V)) f_keep_v (.record(record), .value(p_keep_v));
-    nc_parameter #(.OUT(SUM), .BITS(THRESHOLD_BITS), .AT(THRESHOLD_AT), .RECORD(RECORD),
-                   .CONSTANT(THRESHOLD)) f_threshold (.record(record), .value(p_threshold));
     nc_parameter #(.OUT(V), .BITS(INITIAL_BITS), .AT(INITIAL_AT), .SIGNED(1), .RECORD(RECORD),
                    .CONSTANT(INITIAL)) f_initial (.record(record), .value(p_initial));
-    nc_parameter #(.OUT(2), .BITS(RESET_BITS), .AT(RESET_AT), .RECORD(RECORD), .CONSTANT(RESET))
-        f_reset (.record(record), .value(p_reset));
-    nc_parameter #(.OUT(1), .BITS(GE_BITS), .AT(GE_AT), .RECORD(RECORD), .CONSTANT(GE))
-        f_ge (.record(record), .value(p_ge));
-    nc_parameter #(.OUT(COUNT), .BITS(MOST_BITS), .AT(MOST_AT), .RECORD(RECORD),
-                   .CONSTANT(MOST)) f_most (.record(record), .value(p_most));
-    nc_parameter #(.OUT(1), .BITS(ANALOG_BITS), .AT(ANALOG_AT), .RECORD(RECORD),
-                   .CONSTANT(ANALOG)) f_analog (.record(record), .value(p_analog));
     nc_parameter #(.OUT(STEP), .BITS(START_BITS), .AT(START_AT), .RECORD(RECORD),
                    .CONSTANT(START)) f_start (.record(record), .value(p_start));
-
-    generate
-        if (LOADED > 0) begin : g_loaded
-            wire [LOADED-1:0] bias;
-            nc_ram #(
-                .WIDTH(LOADED), .DEPTH(ROWS * LANES), .ADDR(INDEX), .INIT(BIASES)
-            ) biases (
-                .clk(clk), .read(scanning), .read_addr(index), .read_data(bias),
-                .write(load), .write_addr(load_index), .write_data(load_value[LOADED-1:0])
-            );
-            nc_extend #(.IN(LOADED), .OUT(SUM)) extend (.in(bias), .out(p_bias));
-        end else begin : g_bias
-            nc_parameter #(.OUT(SUM), .BITS(BIAS_BITS), .AT(BIAS_AT), .SIGNED(1), .RECORD(RECORD),
-                           .CONSTANT(BIAS)) f_bias (.record(record), .value(p_bias));
-        end
-    endgenerate
-    wire unused_load = &{1'b0, load, load_index, load_value};
 
     // State is what it was at the beginning in the first step and where the neuron starts.
     wire             fresh = step == {STEP{1'b0}} || step == p_start;
@@ -212,15 +179,11 @@ module nc_neurons #(
         end
     endgenerate
 
-    // What later stages need of the parameters, in one word that moves along.
-    localparam WITH = INDEX + 1 + 2 + 1 + COUNT + 1 + SUM + COUNT;
-    wire [WITH-1:0] with1 = {sent1, p_threshold, p_analog, p_most, p_ge, p_reset, p_valid, index1};
-
     // ---- Stage 2: signs and magnitudes.
 
     reg             valid2;
-    reg [WITH-1:0]  with2;
-    reg [SUM-1:0]   bias2;
+    reg [INDEX-1:0] index2;
+    reg [COUNT-1:0] sent2;
     reg [ACC-1:0]   sum2;
     reg [U-1:0]     u2;
     reg [V-1:0]     v2;
@@ -229,8 +192,8 @@ module nc_neurons #(
 
     always @(posedge clk) begin
         valid2 <= valid1 && !rst;
-        with2 <= with1;
-        bias2 <= p_bias;
+        index2 <= index1;
+        sent2 <= sent1;
         sum2 <= sums[lane1*ACC+:ACC];
         u2 <= u1;
         v2 <= v1;
@@ -240,20 +203,20 @@ module nc_neurons #(
 
     // ---- Stages 3 and 4: decay.
 
-    reg            valid3, valid4;
-    reg [WITH-1:0] with3, with4;
-    reg [SUM-1:0]  bias3, bias4;
-    reg [ACC-1:0]  sum3, sum4;
-    wire [U-1:0]   u4;
-    wire [V-1:0]   v4;
+    reg             valid3, valid4;
+    reg [INDEX-1:0] index3, index4;
+    reg [COUNT-1:0] sent3, sent4;
+    reg [ACC-1:0]   sum3, sum4;
+    wire [U-1:0]    u4;
+    wire [V-1:0]    v4;
 
     always @(posedge clk) begin
         valid3 <= valid2 && !rst;
         valid4 <= valid3 && !rst;
-        with3 <= with2;
-        with4 <= with3;
-        bias3 <= bias2;
-        bias4 <= bias3;
+        index3 <= index2;
+        index4 <= index3;
+        sent3 <= sent2;
+        sent4 <= sent3;
         sum3 <= sum2;
         sum4 <= sum3;
     end
@@ -267,6 +230,64 @@ module nc_neurons #(
             wire unused = &{1'b0, u2, keep_u2};
         end
     endgenerate
+
+    // ---- Stage 4, too: the rest of the record is there.
+
+    wire [LATE_RECORD-1:0] late;
+
+    generate
+        if (LATE_RECORDS != "") begin : g_late_records
+            nc_rom #(
+                .WIDTH(LATE_RECORD), .DEPTH(ROWS * LANES), .ADDR(INDEX), .INIT(LATE_RECORDS)
+            ) records (
+                .clk(clk), .read(valid3), .read_addr(index3), .read_data(late)
+            );
+        end else begin : g_late_constants
+            assign late = {LATE_RECORD{1'b0}};
+        end
+    endgenerate
+
+    wire             p_valid;
+    wire [SUM-1:0]   p_threshold;
+    wire [SUM-1:0]   p_bias;
+    wire [1:0]       p_reset;
+    wire             p_ge;
+    wire [COUNT-1:0] p_most;
+    wire             p_analog;
+
+    nc_parameter #(.OUT(1), .BITS(VALID_BITS), .AT(VALID_AT), .RECORD(LATE_RECORD), .CONSTANT(1))
+        f_valid (.record(late), .value(p_valid));
+    nc_parameter #(.OUT(SUM), .BITS(THRESHOLD_BITS), .AT(THRESHOLD_AT), .RECORD(LATE_RECORD),
+                   .CONSTANT(THRESHOLD)) f_threshold (.record(late), .value(p_threshold));
+    nc_parameter #(.OUT(2), .BITS(RESET_BITS), .AT(RESET_AT), .RECORD(LATE_RECORD), .CONSTANT(RESET))
+        f_reset (.record(late), .value(p_reset));
+    nc_parameter #(.OUT(1), .BITS(GE_BITS), .AT(GE_AT), .RECORD(LATE_RECORD), .CONSTANT(GE))
+        f_ge (.record(late), .value(p_ge));
+    nc_parameter #(.OUT(COUNT), .BITS(MOST_BITS), .AT(MOST_AT), .RECORD(LATE_RECORD),
+                   .CONSTANT(MOST)) f_most (.record(late), .value(p_most));
+    nc_parameter #(.OUT(1), .BITS(ANALOG_BITS), .AT(ANALOG_AT), .RECORD(LATE_RECORD),
+                   .CONSTANT(ANALOG)) f_analog (.record(late), .value(p_analog));
+
+    generate
+        if (LOADED > 0) begin : g_loaded
+            wire [LOADED-1:0] bias;
+            nc_ram #(
+                .WIDTH(LOADED), .DEPTH(ROWS * LANES), .ADDR(INDEX), .INIT(BIASES)
+            ) biases (
+                .clk(clk), .read(valid3), .read_addr(index3), .read_data(bias),
+                .write(load), .write_addr(load_index), .write_data(load_value[LOADED-1:0])
+            );
+            nc_extend #(.IN(LOADED), .OUT(SUM)) extend (.in(bias), .out(p_bias));
+        end else begin : g_bias
+            nc_parameter #(.OUT(SUM), .BITS(BIAS_BITS), .AT(BIAS_AT), .SIGNED(1), .RECORD(LATE_RECORD),
+                           .CONSTANT(BIAS)) f_bias (.record(late), .value(p_bias));
+        end
+    endgenerate
+    wire unused_load = &{1'b0, load, load_index, load_value};
+
+    // What later stages need of it, in one word that moves along.
+    localparam WITH = INDEX + 1 + 2 + 1 + COUNT + 1 + SUM + COUNT;
+    wire [WITH-1:0] with4 = {sent4, p_threshold, p_analog, p_most, p_ge, p_reset, p_valid, index4};
 
     // ---- Stage 5: the new current.
 
@@ -286,7 +307,7 @@ module nc_neurons #(
         valid5 <= valid4 && !rst;
         with5 <= with4;
         current5 <= u4_wide + (a4 << SHIFT);
-        rest5 <= v4_wide + bias4;
+        rest5 <= v4_wide + p_bias;
     end
 
     wire [SUM-1:0] u5;

@@ -5,11 +5,11 @@
 //   cycle 1   the record is there; it is loaded when the walk before it ends
 //   cycle 2   first address of synaptic memory (address generator below)
 //   cycle 3   weights are there
-//   cycle 4   a lane's accumulator is chosen
-//   cycle 5   accumulators are read; weight times payload
-//   cycle 6   sums are written
+//   cycle 4   accumulators are read
+//   cycle 5   sums are written
 //
-// Where synaptic memory is banked, everything from cycle 3 on is a cycle later.
+// Where synaptic memory is banked, everything from cycle 3 on is a cycle later; where spikes carry
+// payloads, weight times payload takes another before accumulators are read.
 //
 // An accumulator that was read in one cycle must not be read again in the next: its sum is not yet
 // written. The compiler keeps such pairs apart within an axon, and gives formats whose axons could
@@ -415,48 +415,63 @@ module nc_synapses #(
                 assign named2 = offset2;
             end
 
-            reg                valid3;
-            reg [WEIGHT-1:0]   weight3;
-            reg [ADDR-1:0]     addr3;
-            reg                valid4;
-            reg [PRODUCT-1:0]  value4;
-            reg [ADDR-1:0]     addr4;
-            wire [PRODUCT-1:0] value3;
+            // A weight of zero is a lane without a synapse: it must not touch its sum.
+            wire            has2 = valid2 && (!sparse2 || stored2 != {WEIGHT{1'b0}});
+            wire [ADDR-1:0] addr2 = sparse2 ? named2 : row2;
 
+            reg               has3;
+            reg [WEIGHT-1:0]  weight3;
+            reg [ADDR-1:0]    addr3;
             always @(posedge clk) begin
-                // A weight of zero is a lane without a synapse: it must not touch its sum.
-                valid3 <= valid2 && !rst && (!sparse2 || stored2 != {WEIGHT{1'b0}});
+                has3 <= has2 && !rst;
                 weight3 <= weight2;
-                addr3 <= sparse2 ? named2 : row2;
-                valid4 <= valid3 && !rst;
-                value4 <= value3;
-                addr4 <= addr3;
+                addr3 <= addr2;
             end
 
             if (PAYLOAD > 1) begin : g_product
-                assign value3 = $signed({{PRODUCT - WEIGHT{weight3[WEIGHT-1]}}, weight3})
+                wire [PRODUCT-1:0] value3 =
+                    $signed({{PRODUCT - WEIGHT{weight3[WEIGHT-1]}}, weight3})
                     * $signed({{PRODUCT - PAYLOAD{payload3[PAYLOAD-1]}}, payload3});
+                reg               has4;
+                reg [PRODUCT-1:0] value4;
+                reg [ADDR-1:0]    addr4;
+                always @(posedge clk) begin
+                    has4 <= has3 && !rst;
+                    value4 <= value3;
+                    addr4 <= addr3;
+                end
+                assign read[i] = has3;
+                assign read_addr[i*ADDR+:ADDR] = addr3;
+                assign add[i] = has4;
+                assign add_addr[i*ADDR+:ADDR] = addr4;
+                assign add_value[i*PRODUCT+:PRODUCT] = value4;
             end else begin : g_same
-                nc_extend #(.IN(WEIGHT), .OUT(PRODUCT)) extend (.in(weight3), .out(value3));
+                assign read[i] = has2;
+                assign read_addr[i*ADDR+:ADDR] = addr2;
+                assign add[i] = has3;
+                assign add_addr[i*ADDR+:ADDR] = addr3;
+                nc_extend #(.IN(WEIGHT), .OUT(PRODUCT)) extend (
+                    .in(weight3), .out(add_value[i*PRODUCT+:PRODUCT])
+                );
             end
-
-            assign read[i] = valid3;
-            assign read_addr[i*ADDR+:ADDR] = addr3;
-            assign add[i] = valid4;
-            assign add_addr[i*ADDR+:ADDR] = addr4;
-            assign add_value[i*PRODUCT+:PRODUCT] = value4;
         end
     endgenerate
 
     // Lanes without a synapse take part in nothing, so what is under way is followed apart.
-    reg valid3;
-    reg valid4;
-    always @(posedge clk) begin
-        valid3 <= valid2 && !rst;
-        valid4 <= valid3 && !rst;
-    end
+    reg  valid3;
+    wire multiplied;
+    always @(posedge clk) valid3 <= valid2 && !rst;
+    generate
+        if (PAYLOAD > 1) begin : g_multiplied
+            reg valid4;
+            always @(posedge clk) valid4 <= valid3 && !rst;
+            assign multiplied = valid4;
+        end else begin : g_no_product
+            assign multiplied = 1'b0;
+        end
+    endgenerate
     assign idle = !in_valid && !record_valid && !active
-        && !on_its_way && !valid1 && !valid2 && !valid3 && !valid4;
+        && !on_its_way && !valid1 && !valid2 && !valid3 && !multiplied;
 
     wire unused = &{1'b0, is2, payload3, write, write_data};
 endmodule
