@@ -13,7 +13,7 @@ import neurocompile as nc
 from neurocompile.api import Build
 from neurocompile.diagnostics import CompileError
 from neurocompile_backends.rtl import synthesis
-from neurocompile_backends.rtl.backend import plan_of
+from neurocompile_backends.rtl.backend import backend, plan_of
 from neurocompile_backends.rtl.command import build_bitstream_of
 from neurocompile_backends.rtl.generate import design_files
 
@@ -120,6 +120,15 @@ def test_hardware_that_saturates_refuses_a_chip_that_folds() -> None:
         nc.verify(compiled("digits", "loihi1"), recording("digits", 1).x,
                   backends=("reference", "rtl"))
     assert codes(error) == ["E863"]
+
+
+@pytest.mark.parametrize("lanes", [257, 65536])
+def test_more_lanes_than_a_core_has_are_refused(lanes: int) -> None:
+    built = compiled("digits", "generic")
+    target = replace(built.mapping.target,
+                     timing=replace(built.mapping.target.timing, lanes=lanes))
+    (found,) = backend.check(replace(built.mapping, target=target))
+    assert (found.code, found.limit) == ("E863", "256")
 
 
 def test_names_of_users_are_no_verilog() -> None:

@@ -31,13 +31,17 @@ class RtlBackend:
     takes_teacher = False
 
     def __init__(self) -> None:
+        self._planned: tuple[str, ChipPlan] | None = None
         self._built: tuple[str, Built] | None = None
 
     def check(self, mapping: CoreMapping) -> list[Diagnostic]:
         """E863: what the hardware cannot do."""
         found = Diagnostics()
+        key = mapping.digest()
+        if self._planned is not None and self._planned[0] == key:
+            return []
         try:
-            plan_of(mapping)
+            self._planned = key, plan_of(mapping)
         except _unsupported() as error:
             subject, message, got, limit, hint = error.parts
             found.add("E863", subject, message, got=got, limit=limit, hint=hint)
@@ -47,7 +51,7 @@ class RtlBackend:
         """The design: hdl/, mem/, rtl.json, README.md. Raises ``CompileError`` (E863)."""
         from neurocompile_backends.rtl.generate import design_files
 
-        return Bundle(self.name, design_files(self._plan(mapping)))
+        return Bundle(self.name, design_files(self.plan(mapping)))
 
     def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
@@ -63,18 +67,20 @@ class RtlBackend:
                        hint="use the simulator for that")
         key = mapping.digest()
         if self._built is None or self._built[0] != key:
-            self._built = key, build(self._plan(mapping))
+            self._built = key, build(self.plan(mapping))
         built = self._built[1]
         run = run_design(built, encoded, probes, progress=progress)
         compare_stalled(run, run_design(built, encoded, probes, stalls=Stalls(
             STALLED_OF_256, STALLED_OF_256)))
         return run
 
-    def _plan(self, mapping: CoreMapping) -> ChipPlan:
+    def plan(self, mapping: CoreMapping) -> ChipPlan:
+        """The hardware of a mapping; the last one is kept. Raises ``CompileError`` (E863)."""
         found = Diagnostics()
         found.extend(self.check(mapping))
         found.raise_if_errors()
-        return plan_of(mapping)
+        assert self._planned is not None
+        return self._planned[1]
 
 
 backend = RtlBackend()

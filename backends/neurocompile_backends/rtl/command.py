@@ -6,10 +6,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from neurocompile.diagnostics import Diagnostics, fail
+from neurocompile.diagnostics import fail
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.target import Fpga
-from neurocompile_backends.rtl.backend import backend, plan_of
+from neurocompile_backends.rtl.backend import backend
 from neurocompile_backends.rtl.board import (
     Board,
     board_files,
@@ -41,10 +41,7 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     there = None if board is None else _board(board, mapping)
     if not (math.isfinite(clock_mhz) and clock_mhz > 0):
         raise fail("E867", "--clock", "not a frequency", got=clock_mhz, limit="MHz above 0")
-    found = Diagnostics()
-    found.extend(backend.check(mapping))
-    found.raise_if_errors()
-    plan = plan_of(mapping)
+    plan = backend.plan(mapping)
     _check_memory(plan, fpga)
     if there is None:
         built = build_bitstream(design_files(plan), fpga, output, clock_mhz=clock_mhz, seed=seed,

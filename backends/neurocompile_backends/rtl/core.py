@@ -37,6 +37,9 @@ FORMAT_FIELD = 24
 SPRAM_WORDS, SPRAM_BITS = 16384, 16 * 16384
 """Of one of the large RAMs of an iCE40 UP5K: 16 bits wide."""
 
+MOST_SYNAPSES = 1 << 25
+"""Of a connection that is stored synapse by synapse: more than the block RAM of any FPGA."""
+
 EARLY = ("KEEP_U", "KEEP_V", "INITIAL", "START")
 """Parameters of a neuron that ``nc_neurons`` needs first."""
 
@@ -179,6 +182,11 @@ class CorePlanner:
             late = c.late(f)
             if not np.any(late != late[0]):
                 return None
+        count = int(c.inputs["synapses"][c.axons(f)].sum())
+        if count > MOST_SYNAPSES:
+            raise Unsupported(self.program.symbols.projections[int(c.formats["projection"][f])],
+                              "it has more synapses than an FPGA holds one by one",
+                              got=f"{count:,}", limit=f"{MOST_SYNAPSES:,}")
         return c.unfolded(f)
 
     def _ring(self, unfolded: dict[int, Synapses | None]) -> None:

@@ -9,6 +9,10 @@ from neurocompile_backends.rtl.core import CorePlanner
 from neurocompile_backends.rtl.design import ChipPlan, Unsupported, bits_for
 from neurocompile_backends.rtl.widths import payloads_of
 
+MOST_LANES = 256
+MOST_LOG2_FIFO = 4
+"""FIFOs are registers."""
+
 
 def plan_chip(program: Program, network: QuantizedNetwork,
               lanes: tuple[int, ...] | None = None) -> ChipPlan:
@@ -20,19 +24,23 @@ def plan_chip(program: Program, network: QuantizedNetwork,
         raise Unsupported(program.target.name, "this hardware saturates",
                           got=f"machine.overflow = {program.target.machine.overflow!r}",
                           limit="saturate", hint="compile for a target of an FPGA")
+    if lanes is None:
+        lanes = (program.target.timing.lanes,) * len(program.cores)
+    if max(lanes) > MOST_LANES:
+        raise Unsupported(program.target.name, "a core has too many lanes",
+                          got=f"timing.lanes = {max(lanes)}", limit=str(MOST_LANES))
     contents = [read_core(program, i) for i in range(len(program.cores))]
     outputs = _outputs(program, network)
     latest = max((int(c.sections["start"].max(initial=0)) for c in contents), default=0)
     step_bits = (latest + 1).bit_length()
     payload = payloads_of(program, network, contents, outputs)
     planners = [CorePlanner(program, network, c, i, outputs, payload,
-                      lanes[i] if lanes is not None else program.target.timing.lanes)
-                for i, c in enumerate(contents)]
+                      lanes[i]) for i, c in enumerate(contents)]
     host_axons = sum(program.symbols.sizes[program.symbols.populations.index(n)] for n in outputs)
     axons = max([host_axons, *(len(c.inputs["format"]) for c in contents)])
     place_bits, axon_bits = bits_for(len(contents) + 1), bits_for(axons)
     carried = max([1, *payload.host.values(), *payload.population.values()])
-    log2_fifo = bits_for(program.target.timing.core_buffer)
+    log2_fifo = min(bits_for(program.target.timing.core_buffer), MOST_LOG2_FIFO)
     cores = tuple(p.plan(place_bits, axon_bits, carried, step_bits, log2_fifo) for p in planners)
     return ChipPlan(program, cores, place_bits, axon_bits, carried, step_bits, log2_fifo, outputs)
 
