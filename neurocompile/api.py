@@ -233,34 +233,53 @@ def verify(build: Build, inputs: Any, *, steps: int | None = None,
     return run_verify(build.mapping, loaded, backends, progress)
 
 
-def profile(build: Build, inputs: Any, *, steps: int | None = None, timing: str = "cycle",
+def profile(build: Build, inputs: Any, *, steps: int | None = None, timing: str | None = None,
             save: str | Path | None = None, trace: str | Path | None = None,
             checkpoint: str | Path | None = None, every: int = 10_000,
             resume: str | Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Run a build on the cores and mesh of its chip: cycles, energy, and where they go.
 
-    ``timing``: "cycle" (every flit) or "analytic" (counters and bounds). ``save`` (.npz) gets
+    ``timing``: "cycle" (every flit on a mesh), "analytic" (counters and bounds), or "rtl" (the
+    cycles of the hardware that the backend of this name writes, exactly; no trace, no checkpoint).
+    Where None, "rtl" for a target that is an FPGA, else "cycle". ``save`` (.npz) gets
     every step, core and link; ``trace`` (.json) what Perfetto shows; ``checkpoint`` (.npz), every
     ``every`` steps, what ``resume`` goes on from; docs/program.md describes them. Every file
     appears whole or not at all. Raises ``CompileError``: E845 (the program sends something else
     than the network), E625, E846, E847 (files), E848 (options), E849 (target).
     """
     from neurocompile_backends.chip.command import run_profile
+    from neurocompile_backends.rtl.profile import profile_cycles
 
+    timing = profile_timing(build, timing)
     files = {"save": save, "trace": trace, "checkpoint": checkpoint, "resume": resume}
     paths = {name: None if path is None else Path(path) for name, path in files.items()}
     check_profile(timing, every, *paths.values())
     loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
+    if timing == "rtl":
+        return profile_cycles(build.mapping, loaded, save=paths["save"], progress=progress)
     return run_profile(build.mapping, loaded, timing=timing, every=every, progress=progress,
                        **paths)
+
+
+def profile_timing(build: Build, timing: str | None) -> str:
+    """The timing of a profile where none is stated."""
+    if timing is not None:
+        return timing
+    return "cycle" if build.mapping.target.fpga is None else "rtl"
 
 
 def check_profile(timing: str, every: int, save: Path | None, trace: Path | None,
                   checkpoint: Path | None, resume: Path | None) -> None:
     """Are the options of a profile possible? Raises ``CompileError`` (E848)."""
-    if timing not in ("cycle", "analytic"):
+    if timing not in ("cycle", "analytic", "rtl"):
         raise fail("E848", "--timing", "there is no such timing", got=timing,
-                   limit="cycle or analytic")
+                   limit="cycle, analytic or rtl")
+    if timing == "rtl":
+        for option, path in (("--trace", trace), ("--checkpoint", checkpoint),
+                             ("--resume", resume)):
+            if path is not None:
+                raise fail("E848", option, "cycles of an FPGA are counted without it",
+                           got=path, hint="leave it out, or state --timing cycle for the mesh")
     if every < 1:
         raise fail("E848", "--every", "not a number of steps", got=every, limit="at least 1")
     taken: dict[Path, str] = {}

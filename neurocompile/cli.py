@@ -502,9 +502,10 @@ def evaluate(build: BuildPath,
 
 @app.command("profile")
 def profile_(build: BuildPath, data: Input,
-             timing: Annotated[str, typer.Option(
+             timing: Annotated[str | None, typer.Option(
                  metavar="HOW", help="cycle: every flit on the mesh. analytic: counters and "
-                 "bounds, faster.")] = "cycle",
+                 "bounds, faster. rtl: the cycles of an FPGA; for these targets the default.",
+                 )] = None,
              steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
              output: Annotated[Path | None, typer.Option(
                  "--output", "-o", metavar="PROFILE.npz",
@@ -522,9 +523,9 @@ def profile_(build: BuildPath, data: Input,
     """Run a BUILD on its chip's cores: cycles and energy."""
     with reporting(as_json):
         from neurocompile import api
-        from neurocompile.report.profile import show_profile
+        from neurocompile.report.profile import show_cycles, show_profile
 
-        api.check_profile(timing, every, output, trace, checkpoint, resume)
+        api.check_profile(timing or "cycle", every, output, trace, checkpoint, resume)
         for path in (output, trace, checkpoint):
             if path is not None:
                 _check_writable(path, build, data, example="profile.npz")
@@ -534,7 +535,8 @@ def profile_(build: BuildPath, data: Input,
         with progress("profiling", total) as tick:
             known = api.profile(built, loaded, timing=timing, save=output, trace=trace,
                                 checkpoint=checkpoint, every=every, resume=resume, progress=tick)
-        _emit(known, as_json, lambda: show_profile(out, known))
+        show = show_cycles if known["timing"] == "rtl" else show_profile
+        _emit(known, as_json, lambda: show(out, known))
 
 
 @app.command("build")

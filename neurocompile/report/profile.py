@@ -41,6 +41,24 @@ def show_profile(console: Console, known: dict[str, Any]) -> None:
             for row in known["busiest_links"]])
 
 
+def show_cycles(console: Console, known: dict[str, Any]) -> None:
+    """Cycles of an FPGA, and what its cores do in them."""
+    cycles = known["cycles"]
+    console.print(plain(
+        f"{known['target']}, cycles of the RTL: {_several(known['samples'], 'sample')} of "
+        f"{_several(known['steps'], 'step')} on {_several(len(known['cores']), 'core')}"),
+        soft_wrap=True)
+    show_table(console, "", ("cycles", ""), [
+        ("mean of a step", round(cycles["mean"], 1)), ("median", round(cycles["median"], 1)),
+        ("largest", cycles["max"]), ("mean of a sample", round(cycles["sample"], 1))])
+    show_table(console, "cores: % of all cycles", (
+        "core", "neurons", "lanes", "updates %", "reads synapses %", "waits for the bus %",
+        "queue"), [
+        (row["core"], row["neurons"], row["lanes"], round(100 * row["neurons_share"], 1),
+         round(100 * row["synapses_share"], 1), round(100 * row["offering_share"], 1),
+         row["queue_peak"]) for row in known["cores"]])
+
+
 def _several(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n:,} {what}s"
 

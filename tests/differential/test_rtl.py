@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 from contracts import NETWORKS, contract_of, recording
 from test_chip import mapped
@@ -11,14 +13,16 @@ from test_random_networks import first_difference
 
 import neurocompile as nc
 from neurocompile.api import as_dataset
+from neurocompile.diagnostics import CompileError
 from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import plan_of
+from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.plan import plan_chip
 from neurocompile_backends.rtl.run import CYCLES, Stalls, run_design
-from neurocompile_backends.rtl.verilator import build
+from neurocompile_backends.rtl.verilator import Machine, build
 
 DEVICES = {"digits": "ice40-hx8k", "mnist_mlp": "ice40-up5k", "mnist_cnn": "ecp5-85f",
            "nmnist": "ecp5-85f", "fsdd_rcubalif": "ecp5-25f"}
@@ -73,3 +77,27 @@ def test_a_wrong_weight_or_a_wrong_cycle_is_found() -> None:
     run = run_design(build(replace(plan, cores=(slow,))), given, everything)
     assert first_difference(expected, run) == ""
     assert run.checked[CYCLES][0] > 0
+
+
+@pytest.mark.parametrize("name", ["digits", "fsdd_delay", "mnist_cnn"])
+def test_a_profile_has_the_cycles_that_the_hardware_takes(name: str, tmp_path: Path) -> None:
+    recorded = recording(name, 3)
+    built = nc.compile(recorded.network, "ecp5-85f", contract=contract_of(name, recorded))
+    known = nc.profile(built, recorded.x, save=tmp_path / "cycles.npz")
+    given = encode_inputs(built.quantized, grids(as_dataset(recorded.x, built.inputs)),
+                          recorded.x.shape[1])
+    plan = plan_of(built.mapping)
+    with Machine(build(plan)) as machine:
+        taken = [machine.run(words_of(plan, given, i, known["steps"]), known["steps"]).cycles
+                 for i in range(3)]
+    saved = np.load(tmp_path / "cycles.npz")
+    assert np.array_equal(saved["cycles"], np.stack(taken))
+    assert known["timing"] == "rtl"
+    assert known["cycles"]["max"] == max(int(t.max()) for t in taken)
+    assert known["cycles"]["total"] == sum(int(t.sum()) for t in taken)
+    for core in known["cores"]:
+        assert 0 < core["neurons_share"] + core["synapses_share"] <= 1
+    with pytest.raises(CompileError, match="E848"):
+        nc.profile(built, recorded.x, trace=tmp_path / "trace.json")
+    on_mesh = nc.profile(built, recorded.x, timing="cycle")
+    assert on_mesh["timing"] == "cycle"

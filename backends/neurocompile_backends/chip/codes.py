@@ -14,8 +14,9 @@ CODES: dict[str, tuple[str, str]] = {
     "E846": ("no checkpoint", "The file cannot be read as a checkpoint."),
     "E847": ("checkpoint of another run", "Program, data, samples or timing differ from the run "
              "that the checkpoint is of."),
-    "E848": ("impossible option of profile", "--timing is cycle or analytic; --every counts steps "
-             "and is at least 1. Each file it writes has a name of its own."),
+    "E848": ("impossible option of profile", "--timing is cycle, analytic or rtl; --every counts "
+             "steps and is at least 1. Each file it writes has a name of its own. Cycles of an "
+             "FPGA have no trace and no checkpoint."),
     "E849": ("words of parts of bytes", "The images of synaptic memory hold words of whole bytes; "
              "the target's core.synapse_word_bits is no multiple of 8."),
 }

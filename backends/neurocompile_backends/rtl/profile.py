@@ -1,0 +1,69 @@
+"""Cycles on real samples, without the hardware: what ``profile`` says of an FPGA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurocompile.data import Dataset
+from neurocompile.data.rasters import write_arrays
+from neurocompile.ir.mapping import Mapping
+from neurocompile.reference.encode import EncodedInput, encode_inputs
+from neurocompile.reference.integer import Probes
+from neurocompile.verification.evaluate import grids
+from neurocompile_backends.rtl.backend import backend
+from neurocompile_backends.rtl.cycles import Counted, count_cycles
+from neurocompile_backends.rtl.design import ChipPlan
+from neurocompile_backends.rtl.host import words_of
+from neurocompile_backends.rtl.run import places_of
+from neurocompile_backends.simulator.run import run_simulator
+
+TIMING = "rtl"
+
+
+def profile_cycles(mapping: Mapping, data: Dataset, *, save: Path | None = None,
+                   progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    """The functional simulator says what is sent, ``rtl.cycles`` how long it takes.
+
+    ``save`` gets ``cycles`` [sample, step], and by core, over all samples, ``walking``,
+    ``offering`` (cycles) and ``peak`` (flits). Raises ``CompileError``: E863.
+    """
+    plan = backend.plan(mapping)
+    encoded = encode_inputs(mapping.quantized, grids(data), data.n_steps)
+    counted = []
+    for sample in range(encoded.n_samples):  # one at a time: spikes of all neurons take room
+        counted.append(_count(plan, mapping, encoded.samples(sample, sample + 1)))
+        if progress is not None:
+            progress((sample + 1) * (encoded.n_steps + mapping.quantized.latency))
+    cycles = np.stack([c.cycles for c in counted])
+    walking = np.sum([c.walking for c in counted], axis=0)
+    offering = np.sum([c.offering for c in counted], axis=0)
+    peak = np.max([c.peak for c in counted], axis=0)
+    if save is not None:
+        write_arrays(save, {"cycles": cycles, "walking": walking, "offering": offering,
+                            "peak": peak})
+    total = int(cycles.sum())
+    return {
+        "target": mapping.target.name, "timing": TIMING, "samples": len(cycles),
+        "steps": int(cycles.shape[1]),
+        "cycles": {"mean": float(cycles.mean()), "median": float(np.median(cycles)),
+                   "max": int(cycles.max()), "sample": float(cycles.sum(1).mean()),
+                   "total": total},
+        "cores": [{"core": core.index, "neurons": len(core.slot),
+                   "lanes": core.parameters["LANES"],
+                   "neurons_share": core.neurons * cycles.size / total,
+                   "synapses_share": int(walking[i]) / total,
+                   "offering_share": int(offering[i]) / total, "queue_peak": int(peak[i])}
+                  for i, core in enumerate(plan.cores)]}
+
+
+def _count(plan: ChipPlan, mapping: Mapping, encoded: EncodedInput) -> Counted:
+    names = tuple(p.name for p in mapping.quantized.populations if p.role != "source")
+    run = run_simulator(mapping.quantized, encoded, Probes(names))
+    spikes = np.zeros((run.n_steps, sum(core.neurons for core in plan.cores)), np.int32)
+    for population, element, slot in places_of(plan):
+        spikes[:, slot] = run.s[population][0][:, element]
+    return count_cycles(plan, words_of(plan, encoded, 0, run.n_steps), spikes)
