@@ -6,7 +6,8 @@ sequential blocks on the mesh in row order.
 Every network is made for Loihi 1 with 8-bit weights, the ids of its neurons shuffled (layers of
 structured networks keep their order: they have no ids to shuffle). Every mapping is recounted by
 the independent checker. Times are processor seconds of this process, compiled kernels excluded.
-All neurons fire once a step; messages are spikes times the other cores that get them.
+All neurons fire once a step; messages are spikes times the other cores that get them, and
+``link_messages`` those over links between chips, once for each link.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from neurocompile.passes.portfolio import Portfolio
 from neurocompile.verification.hop_bound import hop_bound
 from neurocompile.verification.mapping import check_mapping
 from neurocompile.verification.mesh import at, places_of, total_hops
-from neurocompile.verification.routes import hops_of
+from neurocompile.verification.routes import hops_of, links_of
 from neurocompile.verification.traffic import message_bound, traffic
 
 SEED = 7
@@ -195,6 +196,7 @@ def figures(mapping: Mapping, seconds: float, place_seconds: float) -> dict[str,
             "input_messages": float(measured.from_host.sum()), "hops": hops,
             "hops_bound": bound, "hops_to_bound": hops / bound if bound else None,
             "chips": int(mapping.placement.chip.max()) + 1,
+            "link_messages": sum(n for _, _, n in links_of(mapping)),
             "worst_core_operations": float(measured.operations.max()),
             "partition_processor_s": round(seconds, 2),
             "place_processor_s": round(place_seconds, 2)}
@@ -236,14 +238,15 @@ def measure(name: str, make: Callable[[np.random.Generator], QuantizedNetwork]) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help="only networks whose name starts so")
-    parser.add_argument("--large", action="store_true", help="100,000 neurons as well")
+    parser.add_argument("--large", action="store_true", help="those of 100,000 neurons instead")
     chosen = parser.parse_args()
-    networks = {**NETWORKS, **(LARGE if chosen.large else {})}
+    networks = LARGE if chosen.large else NETWORKS
     Portfolio().run(small_world(3000, np.random.default_rng(0)))  # compiles the kernels
     rows = [measure(name, make) for name, make in networks.items()
             if not chosen.names or name.startswith(tuple(chosen.names))]
     if not chosen.names:
-        write_result("mapping", {"target": "loihi1", "seed": SEED, "networks": rows})
+        write_result("mapping_large" if chosen.large else "mapping",
+                     {"target": "loihi1", "seed": SEED, "networks": rows})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,10 @@ Two convolutional layers of 8 x 256 x 256 LIF neurons, 100 synapses each in the 
 image, on ``loihi2``. Weights are random, 2 % of the input fires in a step. Each phase is timed;
 every step of the program is compared with the functional simulator's. Energy and time of the chip
 are those of the target file.
+
+    OPENBLAS_NUM_THREADS=1 python benchmarks/million.py
+
+On a machine that others use, OpenBLAS waits for its own threads: compiling takes twice as long.
 """
 
 from __future__ import annotations

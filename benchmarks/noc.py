@@ -4,9 +4,9 @@
 
 The mesh of Loihi 1 (8 x 4 tiles of 4 cores) with its times, all 128 cores in use, flits to random
 cores. ``sparse``: each core works 400 to 1200 ticks on a flit before it sends the next and 160 to
-320 ticks on what it gets, as a layer that fires does. ``busy``: links and buffers fill. ``flood``:
-senders stall. Times are processor time of one thread, medians of interleaved rounds; a flit-hop is
-a flit over a link or out to its core.
+320 ticks on what it gets, as a layer that fires does. ``busy``: flits wait for each other in
+buffers. ``flood``: senders stall. Times are processor time of one thread, medians of interleaved
+rounds; a flit-hop is a flit over a link or out to its core.
 """
 
 from __future__ import annotations

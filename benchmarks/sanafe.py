@@ -78,7 +78,8 @@ class Ours:
     cpu_s
         Processor seconds a step of stepping alone, one thread, timing and energy on.
     bytes
-        Of network, mapping and state in memory, after packing.
+        Of tables, state and timing in memory; without the images that the tables are decoded from
+        (``images``).
     """
 
     spikes: Bools
@@ -387,6 +388,16 @@ def record() -> None:
     RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
+def images(scenario: Scenario) -> dict[str, Any]:
+    """What our program keeps besides its tables: the images these were decoded from."""
+    mapping = mapped(scenario)
+    program = Assemble().run(mapping)
+    synapses = sum(q.transform.n_synapses for q in mapping.quantized.projections)
+    return {**asdict(scenario), "cores": mapping.n_cores, "synapses": synapses,
+            "image_bytes_a_synapse": program.n_bytes / synapses,
+            "table_bytes_a_synapse": load(program).nbytes / synapses}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--neurons", type=int, default=10_000)
@@ -401,10 +412,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--study", action="store_true", help="the detailed model alone, and why")
     parser.add_argument("--record", action="store_true", help="rewrite what the tests compare to")
+    parser.add_argument("--images", action="store_true", help="what our images take, without it")
     given = vars(parser.parse_args())
-    recording, studying = given.pop("record"), given.pop("study")
+    recording, studying, imaging = given.pop("record"), given.pop("study"), given.pop("images")
     if recording:
         record()
+    elif imaging:
+        write_result("sanafe_images", {"networks": [images(s) for s in LARGE]})
     elif studying:
         write_result("sanafe_detailed", {"sanafe": VERSION, "networks": [study(s) for s in STUDY]})
     elif len(sys.argv) > 1:

@@ -123,7 +123,7 @@ def _add_conv(f: Any, element: Any, delay: Any, factor: Any, t: Any, n: Any, slo
 
 
 class Tables(NamedTuple):
-    """A decoded program (``chip.load``). Neurons of all cores one after the other, as their axons.
+    """A decoded program (``chip.load``). Neurons of all cores one after the other.
 
     machine
         fold, u limit, v limit, input shift.

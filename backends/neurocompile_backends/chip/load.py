@@ -1,7 +1,8 @@
 """A ``Program`` as the flat arrays the kernel runs on, decoded from its images alone.
 
-Neurons of all cores stand one after the other in the cores' own order, and so do their axons.
-Convolutions stay kernels: for each there is a table of the rows of output neurons that a core has.
+Neurons of all cores stand one after the other in the cores' own order. Axons do not stay: what a
+spike sends, and the synapses it meets, are listed by its source. Convolutions stay kernels: for
+each there is a table of the rows of output neurons that a core has.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Loaded:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tables, which is what a loaded program keeps in memory."""
+        """Bytes of all tables; those of the images (``Program.n_bytes``) are not in it."""
         return sum(v.nbytes for v in self.tables if isinstance(v, np.ndarray))
 
 

@@ -7,6 +7,7 @@ bounds, of which the largest counts:
 * a sender that never stalls is done after all its ticks;
 * a core works on everything that reaches it, in turn: it cannot end before t + the work that
   arrives at t or later, for any t. Arrivals are sorted into 32 bins of time, and t tried for each;
+  nor before it has worked on any one flit, whose time of arrival is known exactly;
 * a link takes its interval from each flit handed over at t or later to the next, in up to 8 bins,
   and the last is its ticks on the way.
 
@@ -127,8 +128,8 @@ def estimate(mesh, step, out, state):
 
     * ``done`` and ``finish`` are bounds from below, ``stalled``, ``core_peak`` and ``buffer_peak``
       are 0, ``handed`` and ``trace`` are left alone; ``busy`` and ``link_flits`` are exact;
-    * in ``summary`` the lag is how far the links' bound is above the others, the unit is -1 if it
-      is, and if a core is critical its flits' way to it counts as sending.
+    * in ``summary`` the lag is how far the links' bound is above the others, and the unit is -1 if
+      it is; if a core is critical by more than one flit, their way to it counts as sending.
 
     ``step`` must be as ``Step`` says; it is not checked.
     """
