@@ -87,9 +87,9 @@ def main() -> None:
     x = (rng.random((1, asked.steps, *made.inputs[0].shape)) < 0.02).astype(np.uint8)
     encoded = encode_inputs(build.quantized, {"input": x}, asked.steps)
     for timing in ("analytic", "cycle"):  # once before, so that no time is a compilation's
-        profile(program, build.quantized, encoded, timing=timing, workers=1)
+        profile(load(program), build.quantized, encoded, timing=timing, workers=1)
     runs = {timing: timed(timing, lambda timing=timing: profile(  # type: ignore[misc]
-        program, build.quantized, encoded, timing=timing, workers=1))
+        load(program), build.quantized, encoded, timing=timing, workers=1))
         for timing in ("analytic", "cycle")}
     known = summary(runs["cycle"], rows=0)
     synapses = sum(q.transform.n_synapses for q in build.quantized.projections)

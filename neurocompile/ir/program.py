@@ -6,7 +6,9 @@ apart in ``Symbols``: with them a Program says all of the placed network and is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from neurocompile.ir.base import Array, IntArray, Node, register
 from neurocompile.ir.mapping import Placement
@@ -170,6 +172,13 @@ class Program(Node):
     def placement(self) -> Placement:
         """Where each core is."""
         return Placement(self.chip, self.x, self.y)
+
+    def without_images(self) -> Program:
+        """What is known of the program beside its images: where cores are, names, the target."""
+        none = np.zeros(0, np.uint8)
+        return replace(self, cores=tuple(
+            CoreImage(core.core, **dict.fromkeys((*TABLES, "synapses"), none))
+            for core in self.cores), host=tuple(replace(t, outputs=none) for t in self.host))
 
     @property
     def n_bytes(self) -> int:

@@ -113,7 +113,7 @@ def test_both_timings_count_the_same_events_and_analytic_is_never_above(
     scheduled = replace(network.scheduled, target=replace(network.target, chip=chip))
     mapping = mapped(replace(network, scheduled=scheduled), per_core)
     program, given_input = Assemble().run(mapping), encoded(case, network, 2)
-    cycle, analytic = (profile(program, mapping.quantized, given_input, timing=timing)
+    cycle, analytic = (profile(load(program), mapping.quantized, given_input, timing=timing)
                        for timing in ("cycle", "analytic"))
     assert np.array_equal(cycle.series.events, analytic.series.events)
     assert np.array_equal(cycle.series.mark, analytic.series.mark)
@@ -145,7 +145,7 @@ def test_events_of_a_run_are_what_its_spikes_and_its_mapping_say(name: str) -> N
     network, steps = build.quantized, recorded.x.shape[1]
     given_input = encode_inputs(network, grids(as_dataset(recorded.x, build.inputs)), steps)
     run = run_integer(network, given_input, Probes.everything(network))
-    measured = profile(Assemble().run(build.mapping), network, given_input)
+    measured = profile(load(Assemble().run(build.mapping)), network, given_input)
     assert_adds_up(measured)
     core = homes_of(build.mapping)
     messages = synapses = 0

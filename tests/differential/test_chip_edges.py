@@ -53,7 +53,7 @@ def equal(mapping: Mapping, encoded: EncodedInput) -> IntegerRun:
     assert len(list(listing(program))) > 8
     assert to_files(program)
     for timing in ("cycle", "analytic"):  # compares everything that is sent, step by step
-        known = summary(profile(program, mapping.quantized, encoded, timing=timing))
+        known = summary(profile(load(program), mapping.quantized, encoded, timing=timing))
         assert known["steps"] == expected.n_steps
     return expected
 
@@ -131,7 +131,7 @@ def test_a_network_of_inputs_alone_needs_no_core(tmp_path: Path) -> None:
     expected = run_integer(quantized, encoded, everything)
     assert first_difference(expected, run_program(load(program), encoded, everything)) == ""
     with Trace(tmp_path / "t.json", program, "cycle") as trace:
-        p = profile(program, quantized, encoded, trace=trace)
+        p = profile(load(program), quantized, encoded, trace=trace)
     assert summary(p)["cores"] == 0
     assert summary(p)["events"]["neuron_access"] == 0
 
@@ -300,7 +300,7 @@ def test_several_chips(target: str) -> None:
     assert int(mapping.placement.chip.max()) >= 3
     assert equal(mapping, given(quantized, 2, 30)).s["b"].any()
     program = Assemble().run(mapping)
-    known = summary(profile(program, quantized, given(quantized, 1, 30)))
+    known = summary(profile(load(program), quantized, given(quantized, 1, 30)))
     assert known["events"]["hop_chip"] > 0
     assert known["events"]["host_message"] > 0
 
@@ -394,5 +394,5 @@ def test_sparse_synapses_to_more_neurons_than_one_delivery_reaches() -> None:
     assert np.diff(loaded.tables.source_deliveries).max() > 1
     assert len(loaded.tables.messages) > len(loaded.tables.deliveries)
     encoded = EncodedInput(1, 30, {}, {})
-    known = summary(profile(loaded.program, mapping.quantized, encoded, timing="analytic"))
+    known = summary(profile(loaded, mapping.quantized, encoded, timing="analytic"))
     assert known["events"]["synapse_sparse"] > 100_000

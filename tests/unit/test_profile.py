@@ -180,7 +180,7 @@ def test_same_input_same_bytes_however_many_work_on_it(timing: str) -> None:
     encoded = encode_inputs(build.quantized, {"input": digits(5).x}, STEPS)
     first: dict[str, bytes] | None = None
     for workers in (1, 2, 5):
-        p = profile(program, build.quantized, encoded, timing=timing, workers=workers)
+        p = profile(load(program), build.quantized, encoded, timing=timing, workers=workers)
         made = {name: a.tobytes() for name, a in arrays(p).items()}
         assert first is None or made == first
         first = made
@@ -196,17 +196,17 @@ def test_a_chip_makes_room_for_its_busiest_step(timing: str,
     mapping = tiny_mapping(load_target("loihi1"))
     program = Assemble().run(mapping)
     encoded = given(mapping.quantized, 2, 12)
-    whole = arrays(profile(program, mapping.quantized, encoded, timing=timing))
+    whole = arrays(profile(load(program), mapping.quantized, encoded, timing=timing))
     assert whole["total:sent"].sum() > 12
     monkeypatch.setattr("neurocompile_backends.chip.run.FLITS", 1)
-    grown = arrays(profile(program, mapping.quantized, encoded, timing=timing))
+    grown = arrays(profile(load(program), mapping.quantized, encoded, timing=timing))
     assert all(np.array_equal(whole[name], grown[name]) for name in whole)
 
 
 def test_a_target_without_energies_says_so() -> None:
     free = {event: (0.0, time) for event, (_, time) in TOY.costs.items()}
     mapping = tiny_mapping(replace(load_target("loihi1"), costs=free))
-    p = profile(Assemble().run(mapping), mapping.quantized, given(mapping.quantized, 2, 5))
+    p = profile(load(Assemble().run(mapping)), mapping.quantized, given(mapping.quantized, 2, 5))
     assert summary(p)["energy_nj"]["total"] == 0
 
 
@@ -285,7 +285,7 @@ def test_a_trace_of_several_cores_and_the_host_is_consistent(target: str, timing
     encoded = given(mapping.quantized, 2, 12)
     program = Assemble().run(mapping)
     with Trace(Path("t.json"), program, timing) as trace:
-        p = profile(program, mapping.quantized, encoded, timing=timing, trace=trace)
+        p = profile(load(program), mapping.quantized, encoded, timing=timing, trace=trace)
     total = int(p.series.ticks.sum()) * mapping.target.timing.tick_ps // 1000
     events = check_trace("t.json", total, 2 * 12)
     names = {e["args"]["name"] for e in events if e["name"] == "thread_name"}
@@ -356,13 +356,13 @@ def test_what_a_checkpoint_of_several_cores_resumes_is_the_same_profile(tmp_path
     mapping = tiny_mapping(load_target("loihi2"), late=True)
     encoded, program = given(mapping.quantized, 3, 9), Assemble().run(mapping)
     wanted = identity(program, encoded, "cycle")
-    expected = profile(program, mapping.quantized, encoded)
+    expected = profile(load(program), mapping.quantized, encoded)
     for every in range(1, 28):
         keeper = Checkpoint(tmp_path / "c.npz", every, wanted)
-        profile(program, mapping.quantized, encoded, checkpoint=keeper)
+        profile(load(program), mapping.quantized, encoded, checkpoint=keeper)
         saved = read_checkpoint(tmp_path / "c.npz", wanted)
         assert len(saved.done) * 9 + saved.t == 27 // every * every
-        again = profile(program, mapping.quantized, encoded, resume=saved)
+        again = profile(load(program), mapping.quantized, encoded, resume=saved)
         for (name, a), b in zip(arrays(expected).items(), arrays(again).values(), strict=True):
             np.testing.assert_array_equal(a, b, err_msg=f"{name}, every {every}")
 

@@ -14,6 +14,7 @@ from neurocompile.reference.encode import encode_inputs
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.chip.backend import assembled
 from neurocompile_backends.chip.checkpoint import Checkpoint, identity, read_checkpoint
+from neurocompile_backends.chip.load import load
 from neurocompile_backends.chip.profile import arrays, profile, summary
 from neurocompile_backends.chip.trace import Trace
 
@@ -23,13 +24,15 @@ def run_profile(mapping: Mapping, data: Dataset, *, timing: str, every: int, sav
                 progress: Callable[[int], None] | None) -> dict[str, Any]:
     """See ``neurocompile.api.profile``."""
     program = assembled(mapping)
+    loaded = load(program)
     encoded = encode_inputs(mapping.quantized, grids(data), data.n_steps)
     wanted = identity(program, encoded, timing) if checkpoint or resume else ""
+    program = loaded.program  # the images are let go
     saved = read_checkpoint(resume, wanted) if resume else None
     with ExitStack() as stack:
         writer = stack.enter_context(Trace(trace, program, timing)) if trace else None
         keeper = Checkpoint(checkpoint, every, wanted) if checkpoint else None
-        measured = profile(program, mapping.quantized, encoded, timing=timing, trace=writer,
+        measured = profile(loaded, mapping.quantized, encoded, timing=timing, trace=writer,
                            checkpoint=keeper, resume=saved, progress=progress)
     if save is not None:
         write_arrays(save, arrays(measured))

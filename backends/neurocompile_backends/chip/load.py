@@ -25,8 +25,9 @@ Ints = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """A program ready to run. Elements of input p are sources from ``host_base[p]`` on, each as
-    many as ``host_parallel[p]``, as ``HostTable.parallel``. All samples share the ``mesh``."""
+    """A program ready to run, kept without its images: they are decoded. Elements of input p are
+    sources from ``host_base[p]`` on, each as many as ``host_parallel[p]``, as
+    ``HostTable.parallel``. All samples share the ``mesh``."""
 
     program: Program
     mesh: Mesh
@@ -49,7 +50,7 @@ class Loaded:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tables; those of the images (``Program.n_bytes``) are not in it."""
+        """Bytes of all tables."""
         return sum(v.nbytes for v in self.tables if isinstance(v, np.ndarray))
 
 
@@ -142,7 +143,7 @@ class _Loader:
             np.concatenate(conv_x), _joined(self.conv_late, np.int32),
             np.asarray(self.program.chip, np.int64), int(self.program.chip.max(initial=0)) + 1,
             self.latest + 2, shift, core_bits)
-        return Loaded(self.program, mesh, tables, host_base, parallel)
+        return Loaded(self.program.without_images(), mesh, tables, host_base, parallel)
 
     def _most_ticks(self, neurons: int) -> int:
         """More than a sender of so many neurons ever works before a flit."""

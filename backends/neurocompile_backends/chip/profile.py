@@ -20,7 +20,7 @@ from neurocompile.ir.target import EVENTS, TargetSpec
 from neurocompile.reference.encode import EncodedInput
 from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.checkpoint import Checkpoint, Part, Saved
-from neurocompile_backends.chip.load import Loaded, load
+from neurocompile_backends.chip.load import Loaded
 from neurocompile_backends.chip.run import Chip, barrier_of, new_series
 from neurocompile_backends.chip.timing.layout import P_INTERVAL, REASONS, Mesh
 from neurocompile_backends.simulator.run import available_cpus, fingerprints
@@ -92,7 +92,7 @@ class Observer(Protocol):
         ...
 
 
-def profile(program: Program, network: QuantizedNetwork, encoded: EncodedInput, *,
+def profile(loaded: Loaded, network: QuantizedNetwork, encoded: EncodedInput, *,
             timing: str = "cycle", workers: int | None = None,
             trace: Observer | None = None, checkpoint: Checkpoint | None = None,
             resume: Saved | None = None,
@@ -102,9 +102,8 @@ def profile(program: Program, network: QuantizedNetwork, encoded: EncodedInput, 
     ``timing``: "cycle" (every flit) or "analytic". ``progress`` is called with the steps done.
     With a ``trace`` or ``checkpoint``, samples run one after another; ``resume`` is what a
     checkpoint of the same run holds. Raises ``CompileError``: E845 (a step in which the program
-    sends something else), and ``ValueError`` for images no assembler wrote.
+    sends something else).
     """
-    loaded = load(program)
     wanted = fingerprints(network, encoded, workers)
     observers = [o for o in (trace, checkpoint) if o is not None]
     run = _Run(loaded, encoded, timing, wanted, observers, progress)
@@ -112,7 +111,7 @@ def profile(program: Program, network: QuantizedNetwork, encoded: EncodedInput, 
         parts = run.one_by_one(checkpoint, resume)
     else:
         parts = run.side_by_side(workers or available_cpus())
-    return combine(program, timing, loaded.mesh, parts)
+    return combine(loaded.program, timing, loaded.mesh, parts)
 
 
 def combine(program: Program, timing: str, mesh: Mesh, parts: list[Part]) -> Profile:
