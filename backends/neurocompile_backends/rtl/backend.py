@@ -14,9 +14,9 @@ from neurocompile.ir.mapping import Mapping as CoreMapping
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
+from neurocompile_backends.rtl.design import ChipPlan, Unsupported
 
 if TYPE_CHECKING:
-    from neurocompile_backends.rtl.design import ChipPlan
     from neurocompile_backends.rtl.verilator import Built
 
 STALLED_OF_256 = 64
@@ -42,7 +42,7 @@ class RtlBackend:
             return []
         try:
             self._planned = key, plan_of(mapping)
-        except _unsupported() as error:
+        except Unsupported as error:
             subject, message, got, limit, hint = error.parts
             found.add("E863", subject, message, got=got, limit=limit, hint=hint)
         return list(found)
@@ -87,14 +87,8 @@ backend = RtlBackend()
 
 
 def plan_of(mapping: CoreMapping) -> ChipPlan:
-    """The hardware of a mapping. Raises ``rtl.plan.Unsupported``."""
+    """The hardware of a mapping. Raises ``rtl.design.Unsupported``."""
     from neurocompile.passes.assemble import Assemble
     from neurocompile_backends.rtl.plan import plan_chip
 
     return plan_chip(Assemble().run(mapping), mapping.quantized)
-
-
-def _unsupported() -> type[Any]:
-    from neurocompile_backends.rtl.design import Unsupported
-
-    return Unsupported
