@@ -48,7 +48,7 @@ class RtlBackend:
         return list(found)
 
     def emit(self, mapping: CoreMapping) -> Bundle:
-        """The design: hdl/, mem/, rtl.json, README.md. Raises ``CompileError`` (E863)."""
+        """The design: hdl/, mem/, rtl.json. Raises ``CompileError`` (E863)."""
         from neurocompile_backends.rtl.generate import design_files
 
         return Bundle(self.name, design_files(self.plan(mapping)))

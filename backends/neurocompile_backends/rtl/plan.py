@@ -34,8 +34,8 @@ def plan_chip(program: Program, network: QuantizedNetwork,
     latest = max((int(c.sections["start"].max(initial=0)) for c in contents), default=0)
     step_bits = (latest + 1).bit_length()
     payload = payloads_of(program, network, contents, outputs)
-    planners = [CorePlanner(program, network, c, i, outputs, payload,
-                      lanes[i]) for i, c in enumerate(contents)]
+    planners = [CorePlanner(program, network, c, i, outputs, payload, lanes[i])
+                for i, c in enumerate(contents)]
     host_axons = sum(program.symbols.sizes[program.symbols.populations.index(n)] for n in outputs)
     axons = max([host_axons, *(len(c.inputs["format"]) for c in contents)])
     place_bits, axon_bits = bits_for(len(contents) + 1), bits_for(axons)

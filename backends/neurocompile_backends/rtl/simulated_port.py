@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from neurocompile_backends.rtl.board import BOARD_MODULES, Board
-from neurocompile_backends.rtl.generate import library
 from neurocompile_backends.rtl.link import without_fillers
-from neurocompile_backends.rtl.verilator import _run, _runtime, find_verilator, write_design
+from neurocompile_backends.rtl.verilator import compile_model, working_in
 
 OFFERS, TAKES, TAKEN, RESETS = 1, 2, 4, 8
 """Bits of a cycle of the link (``uart.cpp``)."""
@@ -39,27 +36,11 @@ class BuiltBoard:
 def build_board(files: Mapping[str, bytes], board: Board) -> BuiltBoard:
     """Verilate and compile ``board.board_files``. Raises ``CompileError``: E860 (no Verilator),
     E861 (it finds fault with the design: warnings are errors)."""
-    tool = find_verilator()
     folder = tempfile.TemporaryDirectory(prefix="neurocompile-board-")
-    root = Path(folder.name)
-    harness = (resources.files("neurocompile_backends.rtl") / "uart.cpp").read_bytes()
-    probes = ("nc_probe", "nc_link_probe")
-    write_design({**files, **{f"sim/{name}.sv": library(f"{name}.sv") for name in probes},
-                  "sim/uart.cpp": harness}, root)
-    _run([str(tool.binary), "--cc", "--top-module", "nc_board", "-Wall", "-O3", "--x-assign",
-          "fast", "--x-initial", "fast", "--noassert", "-DNC_PROBE", "--Mdir", "obj",
-          *(f"sim/{name}.sv" for name in probes),
-          *(f"hdl/{name}.v" for name in BOARD_MODULES if _used(name, board))], root,
-         tool.environment())
-    include = tool.root / "include"
-    units = sorted(path.name for path in (root / "obj").glob("*.cpp"))
-    (root / "obj" / "all.cpp").write_text(
-        "".join(f'#include "{name}"\n' for name in [*units, "../sim/uart.cpp"]))
-    _run([os.environ.get("CXX", "g++"), "-O2", "-std=c++17", "-fPIC", "-shared", "-pthread", "-w",
-          "-o", "board.so", *(["-DNC_SPI"] if board.spi else []), "obj/all.cpp",
-          str(_runtime(tool)), "-Iobj", f"-I{include}", f"-I{include / 'vltstd'}"], root,
-         dict(os.environ))
-    return BuiltBoard(board, folder, _load(root / "board.so"))
+    compiled = compile_model(
+        Path(folder.name), files, "nc_board", [m for m in BOARD_MODULES if _used(m, board)],
+        ("nc_probe", "nc_link_probe"), "uart.cpp", ("-O2", *(["-DNC_SPI"] if board.spi else [])))
+    return BuiltBoard(board, folder, _load(compiled))
 
 
 def _used(module: str, board: Board) -> bool:
@@ -94,14 +75,9 @@ class SimulatedPort:
     def __init__(self, built: BuiltBoard, *, speed: float = 1.0):
         self.built = built
         self.timeout: float | None = None
-        before = Path.cwd()
-        # The memories' files are named from the design's folder, and read when it starts.
-        os.chdir(built.root)
-        try:
+        with working_in(built.folder.name):
             self._handle = built.library.nc_board_new(
                 round(256 * built.board.clock_hz / (built.board.baud * speed)))
-        finally:
-            os.chdir(before)
         self.wait(1000)
 
     @property

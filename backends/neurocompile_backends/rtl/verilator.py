@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources, util
 from pathlib import Path
@@ -92,29 +93,47 @@ class SampleRun:
 def build(plan: ChipPlan, *, optimize: str = "-O2") -> Built:
     """Verilate and compile a design. Raises ``CompileError``: E860 (no Verilator), E861 (it finds
     fault with the design: warnings are errors)."""
-    tool = find_verilator()
     folder = tempfile.TemporaryDirectory(prefix="neurocompile-rtl-")
-    root = Path(folder.name)
-    write_design(design_files(plan), root)
-    source = root / "sim"
-    source.mkdir()
-    for name in ("nc_probe.sv",):
-        (source / name).write_bytes(library(name))
-    harness = (resources.files("neurocompile_backends.rtl") / "harness.cpp").read_bytes()
-    (source / "harness.cpp").write_bytes(harness)
-    hdl = [f"hdl/{name}.v" for name in (*MODULES, "nc_top")]
-    _run([str(tool.binary), "--cc", "--top-module", "nc_top", "-Wall", "-O3", "--x-assign", "fast",
-          "--x-initial", "fast", "--noassert", "-DNC_PROBE", "--Mdir", "obj", "sim/nc_probe.sv",
-          *hdl], root, tool.environment())
+    compiled = compile_model(Path(folder.name), design_files(plan), "nc_top", (*MODULES, "nc_top"),
+                             ("nc_probe",), "harness.cpp", (optimize,))
+    return Built(plan, folder, _load(compiled))
+
+
+def compile_model(root: Path, files: Mapping[str, bytes], top: str, modules: Sequence[str],
+                  probes: Sequence[str], harness: str, options: Sequence[str]) -> Path:
+    """Write ``files`` into ``root``, verilate ``top`` and compile it with a harness of this package
+    into a shared library; its path.
+
+    ``modules``: of ``hdl/``; ``probes``: what of the library is for simulation only; ``options``:
+    of the C++ compiler. Raises ``CompileError``: E860, E861.
+    """
+    tool = find_verilator()
+    package = resources.files("neurocompile_backends.rtl")
+    write_design({**files, **{f"sim/{name}.sv": library(f"{name}.sv") for name in probes},
+                  f"sim/{harness}": (package / harness).read_bytes()}, root)
+    _run([str(tool.binary), "--cc", "--top-module", top, "-Wall", "-O3", "--x-assign", "fast",
+          "--x-initial", "fast", "--noassert", "-DNC_PROBE", "--Mdir", "obj",
+          *(f"sim/{name}.sv" for name in probes), *(f"hdl/{name}.v" for name in modules)], root,
+         tool.environment())
     include = tool.root / "include"
     units = sorted(path.name for path in (root / "obj").glob("*.cpp"))
-    runtime = _runtime(tool)
-    one = root / "obj" / "all.cpp"
-    one.write_text("".join(f'#include "{name}"\n' for name in [*units, "../sim/harness.cpp"]))
-    _run([os.environ.get("CXX", "g++"), optimize, "-std=c++17", "-fPIC", "-shared", "-pthread",
-          "-w", "-o", "design.so", "obj/all.cpp", str(runtime), "-Iobj", f"-I{include}",
+    (root / "obj" / "all.cpp").write_text(
+        "".join(f'#include "{name}"\n' for name in [*units, f"../sim/{harness}"]))
+    _run([os.environ.get("CXX", "g++"), *options, "-std=c++17", "-fPIC", "-shared", "-pthread",
+          "-w", "-o", "model.so", "obj/all.cpp", str(_runtime(tool)), "-Iobj", f"-I{include}",
           f"-I{include / 'vltstd'}"], root, dict(os.environ))
-    return Built(plan, folder, _load(root / "design.so"))
+    return root / "model.so"
+
+
+@contextmanager
+def working_in(folder: str | Path) -> Iterator[None]:
+    """The memories' files are named from the design's folder, and read when a model starts."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _runtime(tool: Tool) -> Path:
@@ -174,13 +193,8 @@ class Machine:
 
     def __init__(self, built: Built):
         self.built = built
-        before = Path.cwd()
-        # The memories' files are named from the design's folder, and read when it starts.
-        os.chdir(built.folder.name)
-        try:
+        with working_in(built.folder.name):
             self.handle = built.library.nc_new()
-        finally:
-            os.chdir(before)
         sizes = [core.neurons for core in built.plan.cores]
         # Clearing takes a cycle for each accumulator of a lane.
         self.settle = 8 + max(core.parameters["ROWS"] * core.parameters["SLOTS"]

@@ -21,7 +21,7 @@ class Payloads:
 
 
 def payloads_of(program: Program, network: QuantizedNetwork, contents: list[CoreContents],
-              outputs: dict[str, int]) -> Payloads:
+                outputs: dict[str, int]) -> Payloads:
     host = {}
     for table in program.host:
         port = next(i for i in network.inputs if i.name == table.population)
