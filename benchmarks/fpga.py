@@ -27,9 +27,8 @@ from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.board import board_files, constraints, load_board
-from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.host import words_of
+from neurocompile_backends.rtl.profile import counted_sample
 from neurocompile_backends.rtl.run import places_of, run_design
 from neurocompile_backends.rtl.synthesis import build_bitstream
 from neurocompile_backends.rtl.verilator import build
@@ -69,7 +68,9 @@ def measure(name: str, target: str, board: str | None, clock: float) -> dict[str
                  for kind in ("s", "u", "v") for p in getattr(expected, kind))
     compared = sum(getattr(expected, kind)[p].size for kind in ("s", "u", "v")
                    for p in getattr(expected, kind))
-    cycles = _cycles(plan, given, run)
+    places = places_of(plan)
+    cycles = np.stack([counted_sample(plan, places, given, i, run, i).cycles
+                       for i in range(given.n_samples)])
     neurons = [p.n for p in built.quantized.populations if p.role != "source"]
     return {
         "network": name, "neurons": neurons, "target": target, "board": board,
@@ -100,19 +101,6 @@ def every_sample(name: str) -> dict[str, Any]:
         "classes_differ": int(np.count_nonzero(ours != theirs)),
         "spikes_differ": int(np.count_nonzero(run.s[output] != expected.s[output])),
         "cycles_differ": run.checked["cycles"][0], "steps": run.checked["cycles"][1]}
-
-
-def _cycles(plan: Any, given: Any, run: Any) -> Any:
-    """Of each step, [sample, step]: the model's, which the run was held against."""
-    total = sum(core.neurons for core in plan.cores)
-    found = []
-    for sample in range(given.n_samples):
-        spikes = np.zeros((run.n_steps, total), np.int32)
-        for population, element, slot in places_of(plan):
-            spikes[:, slot] = run.s[population][sample][:, element]
-        words = words_of(plan, given, sample, run.n_steps)
-        found.append(count_cycles(plan, words, spikes).cycles)
-    return np.stack(found)
 
 
 def _density(given: Any) -> float | None:

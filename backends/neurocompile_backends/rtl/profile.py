@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from neurocompile.bits import Ints
 from neurocompile.data import Dataset
 from neurocompile.data.rasters import write_arrays
 from neurocompile.ir.mapping import Mapping
 from neurocompile.reference.encode import EncodedInput, encode_inputs
-from neurocompile.reference.integer import Probes
+from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import backend
 from neurocompile_backends.rtl.cycles import Counted, count_cycles
@@ -33,9 +34,12 @@ def profile_cycles(mapping: Mapping, data: Dataset, *, save: Path | None = None,
     """
     plan = backend.plan(mapping)
     encoded = encode_inputs(mapping.quantized, grids(data), data.n_steps)
+    places = places_of(plan)
+    names = Probes(tuple(p.name for p in mapping.quantized.populations if p.role != "source"))
     counted = []
     for sample in range(encoded.n_samples):  # one at a time: spikes of all neurons take room
-        counted.append(_count(plan, mapping, encoded.samples(sample, sample + 1)))
+        run = run_simulator(mapping.quantized, encoded.samples(sample, sample + 1), names)
+        counted.append(counted_sample(plan, places, encoded, sample, run, 0))
         if progress is not None:
             progress((sample + 1) * (encoded.n_steps + mapping.quantized.latency))
     cycles = np.stack([c.cycles for c in counted])
@@ -60,10 +64,11 @@ def profile_cycles(mapping: Mapping, data: Dataset, *, save: Path | None = None,
                   for i, core in enumerate(plan.cores)]}
 
 
-def _count(plan: ChipPlan, mapping: Mapping, encoded: EncodedInput) -> Counted:
-    names = tuple(p.name for p in mapping.quantized.populations if p.role != "source")
-    run = run_simulator(mapping.quantized, encoded, Probes(names))
+def counted_sample(plan: ChipPlan, places: list[tuple[str, Ints, Ints]], encoded: EncodedInput,
+                   sample: int, run: IntegerRun, recorded: int) -> Counted:
+    """What a sample takes whose spikes of all populations are ``run.s[...][recorded]``; ``places``
+    as :func:`places_of` gives them."""
     spikes = np.zeros((run.n_steps, sum(core.neurons for core in plan.cores)), np.int32)
-    for population, element, slot in places_of(plan):
-        spikes[:, slot] = run.s[population][0][:, element]
-    return count_cycles(plan, words_of(plan, encoded, 0, run.n_steps), spikes)
+    for population, element, slot in places:
+        spikes[:, slot] = run.s[population][recorded][:, element]
+    return count_cycles(plan, words_of(plan, encoded, sample, run.n_steps), spikes)
