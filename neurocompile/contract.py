@@ -1,8 +1,8 @@
 """Reads and writes discretization contracts: a preset's name or a TOML file.
 
 The file has one table, ``[contract]``, with the fields of :class:`Contract`, optionally
-``preset`` to start from, and ``[contract.inputs.NAME]`` tables. Everything is checked and every
-problem reported at once; see docs/contract.md.
+``preset`` to start from, and ``[contract.inputs.NAME]`` and ``[contract.populations.NAME]``
+tables. Everything is checked and every problem reported at once; see docs/contract.md.
 """
 
 from __future__ import annotations
@@ -11,20 +11,24 @@ import dataclasses
 import difflib
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from neurocompile.diagnostics import Diagnostics, fail
-from neurocompile.ir.contract import Contract, InputBinding
-from neurocompile.presets import PRESETS, Preset, preset_table_markdown, stated_fields
+from neurocompile.ir.base import Node
+from neurocompile.ir.contract import Contract, InputBinding, PopulationChoices
+from neurocompile.presets import PRESETS, TABLES, Preset, preset_table_markdown, stated_fields
 
 __all__ = ["CODES", "PRESETS", "Preset", "contract_to_toml", "load_contract",
            "preset_table_markdown"]
 
 MAX_BYTES = 1 << 20
 """A contract file is a few hundred bytes; larger than this it is something else."""
+
+MAX_REFRACTORY = (1 << 16) - 1
+"""Steps: more than any target could have (``neuron.refractory_max``)."""
 
 CODES: dict[str, tuple[str, str]] = {
     "E210": ("neither a preset nor a file", "name a preset, or the path of a TOML file"),
@@ -39,7 +43,7 @@ CODES: dict[str, tuple[str, str]] = {
     "E219": ("unknown preset", "use one of the presets listed"),
     "E220": ("no [contract] table", "begin the file with [contract]"),
     "E221": ("an input without a mode", "state how the input reaches the chip"),
-    "E222": ("a name that TOML cannot hold", "rename the input"),
+    "E222": ("a name that TOML cannot hold", "rename the input or population"),
 }
 """What each code of this module means, and what to do."""
 
@@ -69,14 +73,18 @@ def load_contract(name_or_path: str | Path | Contract, *, dt_s: float | None = N
 def contract_to_toml(contract: Contract) -> str:
     """A contract as TOML that :func:`load_contract` reads back to the same digest.
 
-    Raises E222 for an input whose name holds a lone surrogate, which TOML cannot express.
+    Raises E222 for a name that holds a lone surrogate, which TOML cannot express.
     """
     lines = ["[contract]"]
     lines += [f"{name} = {_toml_value(value)}" for name, value in stated_fields(contract).items()]
-    for name, binding in contract.inputs.items():
-        lines += ["", f"[contract.inputs.{_toml_string(name)}]"]
-        lines += [f"{f.name} = {_toml_value(getattr(binding, f.name))}"
-                  for f in dataclasses.fields(binding) if getattr(binding, f.name) is not None]
+    tables: tuple[tuple[str, Mapping[str, Node]], ...] = (
+        ("inputs", contract.inputs), ("populations", contract.populations))
+    for table, stated in tables:
+        for name, body in stated.items():
+            lines += ["", f"[contract.{table}.{_toml_string(name)}]"]
+            lines += [f"{f.name} = {_toml_value(getattr(body, f.name))}"
+                      for f in dataclasses.fields(body)  # type: ignore[arg-type]
+                      if getattr(body, f.name) is not None]
     return "\n".join(lines) + "\n"
 
 
@@ -91,7 +99,7 @@ def _toml_value(value: object) -> str:
 def _toml_string(text: str) -> str:
     if any(0xD800 <= ord(c) < 0xE000 for c in text):
         raise fail("E222", ascii(text), "this name cannot be written to a contract file",
-                   got="a lone surrogate", hint="rename the input")
+                   got="a lone surrogate", hint="rename the input or population")
     escaped = {"\\": "\\\\", '"': '\\"'}
     return '"' + "".join(
         escaped.get(c) or (f"\\u{ord(c):04x}" if ord(c) < 0x20 or ord(c) == 0x7F else c)
@@ -137,12 +145,15 @@ def _from_table(table: dict[str, Any], subject: str, diagnostics: Diagnostics) -
                         hint="begin the file with [contract]")
         return Contract()
     base = _preset(body.get("preset"), subject, diagnostics)
-    hints = {k: v for k, v in get_type_hints(Contract).items() if k != "inputs"}
-    _refuse_unknown(body, ["preset", *hints, "inputs"], f"{subject}: contract", diagnostics)
+    hints = {k: v for k, v in get_type_hints(Contract).items() if k not in TABLES}
+    _refuse_unknown(body, ["preset", *hints, *TABLES], f"{subject}: contract", diagnostics)
     stated = {name: _value(body[name], name, hint, f"{subject}: contract.{name}", diagnostics)
               for name, hint in hints.items() if name in body}
     inputs = _inputs(body.get("inputs", {}), f"{subject}: contract.inputs", diagnostics)
-    contract = dataclasses.replace(base, **stated, inputs={**base.inputs, **inputs})
+    populations = _populations(body.get("populations", {}), f"{subject}: contract.populations",
+                               diagnostics)
+    contract = dataclasses.replace(base, **stated, inputs={**base.inputs, **inputs},
+                                   populations={**base.populations, **populations})
     _check_together(contract, subject, diagnostics)
     return contract
 
@@ -188,13 +199,18 @@ def _value(value: object, name: str, hint: Any, subject: str, diagnostics: Diagn
     if inner is bool:
         return _typed(value, bool, "true or false", subject, diagnostics)
     if inner is int:
-        number = _typed(value, int, "a whole number", subject, diagnostics)
-        if number is not None and not 1 <= number < 1 << 31:
-            diagnostics.add("E217", subject, f"{name} is out of range", got=value,
-                            limit="1 to 2147483647")
-            return None
-        return number
+        return _whole(value, name, 1, (1 << 31) - 1, subject, diagnostics)
     return _positive(value, subject, diagnostics)
+
+
+def _whole(value: object, name: str, low: int, high: int, subject: str,
+           diagnostics: Diagnostics) -> int | None:
+    number: int | None = _typed(value, int, "a whole number", subject, diagnostics)
+    if number is not None and not low <= number <= high:
+        diagnostics.add("E217", subject, f"{name} is out of range", got=value,
+                        limit=f"{low} to {high}")
+        return None
+    return number
 
 
 def _typed(value: object, kind: type, expected: str, subject: str,
@@ -280,3 +296,24 @@ def _binding(body: object, subject: str, diagnostics: Diagnostics) -> InputBindi
         diagnostics.add("E218", subject, "maximum is below minimum",
                         got=f"minimum {low!r}, maximum {high!r}", hint="swap them")
     return None if mode is None else InputBinding(mode, scale, high, low)
+
+
+def _populations(table: object, subject: str,
+                 diagnostics: Diagnostics) -> dict[str, PopulationChoices]:
+    if not isinstance(table, dict):
+        diagnostics.add("E215", subject, "has the wrong type", got=_described(table),
+                        limit="one table a population, [contract.populations.NAME]")
+        return {}
+    found = {}
+    for name, body in table.items():
+        if not isinstance(body, dict):
+            diagnostics.add("E215", f"{subject}.{name}", "has the wrong type",
+                            got=_described(body), limit="a table")
+            continue
+        _refuse_unknown(body, [f.name for f in dataclasses.fields(PopulationChoices)],
+                        f"{subject}.{name}", diagnostics)
+        key = "refractory_steps"
+        steps = _whole(body[key], key, 0, MAX_REFRACTORY, f"{subject}.{name}.{key}",
+                       diagnostics) if key in body else None
+        found[name] = PopulationChoices(steps)
+    return found

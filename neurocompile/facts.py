@@ -98,12 +98,15 @@ def build_facts(build: Build) -> Facts:
 
 
 def contract_facts(contract: Any) -> Facts:
-    """Every field of a contract, inputs as nested tables."""
+    """Every field of a contract, inputs and populations as nested tables."""
     from dataclasses import fields
 
-    facts = {f.name: getattr(contract, f.name) for f in fields(contract) if f.name != "inputs"}
-    facts["inputs"] = {name: {f.name: getattr(b, f.name) for f in fields(b)}
-                       for name, b in sorted(contract.inputs.items())}
+    from neurocompile.presets import TABLES
+
+    facts = {f.name: getattr(contract, f.name) for f in fields(contract) if f.name not in TABLES}
+    for table in TABLES:
+        facts[table] = {name: {f.name: getattr(body, f.name) for f in fields(body)}
+                        for name, body in sorted(getattr(contract, table).items())}
     return facts
 
 
@@ -120,7 +123,7 @@ def _population(network: QuantizedNetwork, name: str) -> Facts:
     origin = next(s.origin for s in network.scheduled.populations if s.name == name)
     return {
         "name": name, "origin": origin, "role": p.role, "shape": list(p.shape), "neurons": p.n,
-        "latency_steps": p.latency,
+        "latency_steps": p.latency, "refractory_steps": p.refractory_steps,
         "threshold": _range(p.threshold), "membrane_decay": _range(p.membrane_decay),
         "current_decay": _range(p.current_decay), "bias": _range(p.bias),
         "units_per_float": [float(p.scale.min()), float(p.scale.max())] if p.n else [],

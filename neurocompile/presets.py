@@ -167,10 +167,14 @@ _PRESETS = (
 PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _PRESETS})
 
 
+TABLES = ("inputs", "populations")
+"""Fields of a contract that are tables: of a network, which no preset knows."""
+
+
 def stated_fields(contract: Contract) -> dict[str, object]:
-    """The fields of a contract that are stated, ``inputs`` excluded, in their order."""
+    """The fields of a contract that are stated, ``TABLES`` excluded, in their order."""
     values = {f.name: getattr(contract, f.name) for f in dataclasses.fields(contract)}
-    return {k: v for k, v in values.items() if k != "inputs" and v is not None}
+    return {k: v for k, v in values.items() if k not in TABLES and v is not None}
 
 
 def preset_table_markdown() -> str:
@@ -178,7 +182,7 @@ def preset_table_markdown() -> str:
     names = [preset.name for preset in PRESETS.values()]
     rows = ["| field | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for field in dataclasses.fields(Contract):
-        if field.name == "inputs":
+        if field.name in TABLES:
             continue
         values = [_shown(getattr(p.contract, field.name)) for p in PRESETS.values()]
         rows.append(f"| `{field.name}` | " + " | ".join(values) + " |")

@@ -2,7 +2,9 @@
 
 ``machine``: fold, u limit, v limit, input shift. ``reset``: 0 none, 1 zero, 2 subtract, 3
 subtract in the next step. ``ring``: the sums of a step, which are cleared. ``sent``: spikes of the
-last step, replaced by those of this one.
+last step, replaced by those of this one. ``refractory``: steps after a spike in which v stays;
+``rest``, how many of them are left, and ``owed``, spikes whose thresholds reset 3 still takes off,
+are looked at where it is not 0.
 
 Arithmetic is 32 bits wide except where a sum could leave it. ``x * m >> 12`` is split into
 ``(x >> 12) * m + ((x & 4095) * m >> 12)``, which is the same integer and vectorizes.
@@ -44,7 +46,8 @@ def decay(x: Any, keep: Any) -> Any:
 def update_narrow(machine: Any, filters: Any, leaks: Any, analog: Any, ge: Any, reset: Any,
                   ring: Any, u: Any, v: Any, sent: Any, keep_u: Any, keep_v: Any, threshold: Any,
                   bias: Any) -> None:
-    """As :func:`update` where every sum is proved to fit 32 bits and no reset subtracts.
+    """As :func:`update` where every sum is proved to fit 32 bits, no reset subtracts and there is no
+    refractory period.
 
     Three short loops: each touches few arrays, which is what LLVM needs to vectorize.
     Explicit casts keep Numba from widening to 64 bits. ``filters`` and ``leaks``: does u, v
@@ -93,8 +96,9 @@ def _bounded(x: Any, fold: Any, half: Any) -> Any:
 
 
 @njit(cache=True)
-def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any, u: Any, v: Any,
-           sent: Any, keep_u: Any, keep_v: Any, threshold: Any, bias: Any) -> None:
+def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, refractory: Any, ring: Any,
+           u: Any, v: Any, sent: Any, rest: Any, owed: Any, keep_u: Any, keep_v: Any,
+           threshold: Any, bias: Any) -> None:
     """Phases collect, update, fire and reset of neurons that are alike (slices of their own)."""
     fold, u_half, v_limit, shift = machine[0], machine[1], machine[2], machine[3]
     for i in range(len(u)):
@@ -108,10 +112,16 @@ def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any,
                 current += 2 * u_half
         else:
             current = min(max(current, -u_half), u_half)
+        u[i] = np.int32(current)
+        if refractory > 0 and rest[i] > 0:
+            rest[i] -= np.int32(1)
+            sent[i] = 0
+            continue
         membrane = np.int64(decay(v[i], keep_v[i])) + current + np.int64(bias[i])
         membrane = min(max(membrane, -v_limit), v_limit)
         if reset == 3 and not analog:
-            membrane = membrane - np.int64(sent[i]) * threshold[i]
+            due = np.int64(owed[i]) if refractory > 0 else np.int64(sent[i])
+            membrane = membrane - due * threshold[i]
             membrane = min(max(membrane, -v_limit), v_limit)
         spikes = np.int64(0)
         if analog:
@@ -126,9 +136,12 @@ def update(machine: Any, analog: Any, ge: Any, reset: Any, most: Any, ring: Any,
                     membrane = np.int64(0)
                 elif reset == 2:
                     membrane -= spikes * threshold[i]
-        u[i] = np.int32(current)
         v[i] = np.int32(membrane)
         sent[i] = np.int32(spikes)
+        if refractory > 0:
+            owed[i] = sent[i]
+            if spikes > 0:
+                rest[i] = refractory
 
 
 @njit(cache=True)

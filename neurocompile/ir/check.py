@@ -260,6 +260,8 @@ def _constants(p: DiscretePopulation) -> list[str]:
         decay = getattr(p, name)
         if decay.size and (float(decay.min()) < 0 or float(decay.max()) > 1):
             texts.append(f"{name} lies outside 0 to 1")
+    if p.refractory_steps < 0 or (p.refractory_steps and p.role != "spiking"):
+        texts.append(f"{p.refractory_steps} refractory steps")
     return texts
 
 
@@ -364,7 +366,8 @@ def _registers(p: QuantizedPopulation, target: TargetSpec) -> list[Diagnostic]:
 
 def _rules(p: QuantizedPopulation, target: TargetSpec) -> list[Diagnostic]:
     if p.role != "spiking":
-        return []
+        return [Diagnostic("E414", p.name, "what does not spike has no refractory period",
+                           str(p.refractory_steps), "0")] if p.refractory_steps else []
     checks = (("reset", p.reset, target.neuron.resets), ("compare", p.compare,
                                                          target.neuron.compares))
     found = [Diagnostic("E414", p.name, f"the target's neurons have no such {what}", got,
@@ -373,6 +376,9 @@ def _rules(p: QuantizedPopulation, target: TargetSpec) -> list[Diagnostic]:
     if not 1 <= p.max_spikes <= target.neuron.max_spikes_per_step:
         found.append(Diagnostic("E414", p.name, "so many spikes a step are not possible",
                                 str(p.max_spikes), f"1 to {target.neuron.max_spikes_per_step}"))
+    if not 0 <= p.refractory_steps <= target.neuron.refractory_max:
+        found.append(Diagnostic("E414", p.name, "no refractory period is so long",
+                                str(p.refractory_steps), f"0 to {target.neuron.refractory_max}"))
     return found
 
 

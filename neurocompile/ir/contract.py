@@ -43,6 +43,19 @@ class InputBinding(Node):
 
 @register
 @dataclass(frozen=True, eq=False)
+class PopulationChoices(Node):
+    """What is stated of a population that spikes, where NIR has no parameter for it.
+
+    refractory_steps
+        Steps after a spike in which the membrane stays as the reset left it and no spike is sent;
+        the current goes on. None: nothing is stated, which is 0.
+    """
+
+    refractory_steps: int | None = None
+
+
+@register
+@dataclass(frozen=True, eq=False)
 class Contract(Node):
     """A discretization contract. ``dt_s`` is always needed; the rest where it matters."""
 
@@ -87,6 +100,14 @@ class Contract(Node):
     refused. Where it is not, each population's scale is searched."""
     inputs: dict[str, InputBinding] = field(default_factory=dict)
     """How each input reaches the chip; key ``*`` holds for every input not named."""
+    populations: dict[str, PopulationChoices] = field(default_factory=dict)
+    """What is stated of single populations; key ``*`` holds for every one that spikes and is not
+    named."""
 
     def binding(self, name: str) -> InputBinding | None:
         return self.inputs.get(name, self.inputs.get("*"))
+
+    def refractory_steps(self, name: str) -> int:
+        """Refractory period of a population that spikes, in steps."""
+        stated = self.populations.get(name, self.populations.get("*"))
+        return 0 if stated is None else stated.refractory_steps or 0

@@ -5,6 +5,8 @@ A step of population p, for its summed input a (of all projections, and the bias
     u = syn_decay * u + gain_syn * a          (u = gain_syn * a without a synaptic filter)
     v = mem_decay * v + gain_mem * u + bias_mem
     s = v > threshold  (or >=)                and the reset of the contract
+
+In the ``refractory_steps`` steps after a spike v stays and s is 0; u goes on.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class DiscretePopulation(Node):
 
     ``reset`` and ``max_spikes`` follow the contract, except for neurons without memory, which
     have nothing to subtract from. ``floor`` is empty where nothing limits the membrane downwards.
+    ``refractory_steps``: steps after a spike in which the membrane stays; of spiking ones only.
     """
 
     name: str
@@ -50,6 +53,7 @@ class DiscretePopulation(Node):
     reset: ResetRule = "none"
     max_spikes: int = 1
     floor: FloatArray = field(default_factory=lambda: np.zeros(0))
+    refractory_steps: int = 0
 
     @property
     def n(self) -> int:

@@ -122,7 +122,8 @@ class QuantizedPopulation(Node):
 
     ``current_decay`` is the register du (current keeps 4096 - (du + offset) of 4096 a step),
     ``membrane_decay`` dv. ``scale[i]`` is how many integer units of v make one float unit, after
-    ``offset[i]`` (v_reset) is taken off: v_float = v / scale + offset.
+    ``offset[i]`` (v_reset) is taken off: v_float = v / scale + offset. ``refractory_steps``: steps
+    after a spike in which v stays; 0 for populations that do not spike.
     """
 
     name: str
@@ -140,10 +141,16 @@ class QuantizedPopulation(Node):
     max_spikes: int
     scale: FloatArray
     offset: FloatArray
+    refractory_steps: int = 0
 
     @property
     def n(self) -> int:
         return n_elements(self.shape)
+
+    @property
+    def rule(self) -> tuple[str, str, int, int]:
+        """What the neurons do at a spike: with their decays, the configuration of a core."""
+        return self.reset, self.compare, self.max_spikes, self.refractory_steps
 
     @property
     def bias(self) -> IntArray:

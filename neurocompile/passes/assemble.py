@@ -360,7 +360,8 @@ def _configuration(p: QuantizedPopulation, neurons: IntArray) -> Ints:
     n = len(neurons)
     return np.stack([p.current_decay[neurons], p.membrane_decay[neurons],
                      np.full(n, RESETS.index(p.reset)), np.full(n, COMPARES.index(p.compare)),
-                     np.full(n, p.max_spikes)], axis=1).astype(np.int64)
+                     np.full(n, p.max_spikes), np.full(n, p.refractory_steps)],
+                    axis=1).astype(np.int64)
 
 
 def _gather(parts: list[tuple[QuantizedPopulation, IntArray]], name: str) -> Ints:

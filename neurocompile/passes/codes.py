@@ -8,6 +8,8 @@ CODES: dict[str, tuple[str, str]] = {
              "the contract does not say which."),
     "E202": ("impossible choice", "A field of the contract has a value no executor can follow."),
     "E203": ("dt longer than a time constant", "A forward-Euler step with dt > tau oscillates."),
+    "E223": ("refractory period of what does not spike", "The contract states one for an input, "
+             "for a population that is read, or for none of the network."),
     "W204": ("v_reset not used", "The contract resets to zero although the file has a v_reset."),
     "E301": ("no structured form", "Linear operations in a row would have to be written out as "
              "more synapses than allowed."),
@@ -35,6 +37,8 @@ CODES: dict[str, tuple[str, str]] = {
              "step 0 on the chip."),
     "E312": ("loaded biases act too early", "A population with other inputs would fire from its "
              "bias registers before they arrive."),
+    "E316": ("refractory period not on this target", "The chip's neurons cannot wait so many "
+             "steps after a spike."),
     "E315": ("no floor on chips", "The contract stops membranes of IF at -threshold, as sinabs "
              "does; no chip does."),
     "W314": ("encoder with few rates", "After a spike at reset to zero the rest of the value is "

@@ -64,7 +64,7 @@ class ChipNetwork:
         for p in quantized.populations:
             if p.role == "source":
                 continue  # fed by the host: on no core
-            rule = rules.setdefault((p.reset, p.compare, p.max_spikes), len(rules))
+            rule = rules.setdefault(p.rule, len(rules))
             codes = (rule * 8192 + p.current_decay) * 8192 + p.membrane_decay  # each <= 4096
             self.populations[p.name] = ChipPopulation(p, codes)
         # Per projection: destination blocks of each source neuron; at least one where it reaches.

@@ -37,7 +37,8 @@ class Discretize:
 
     def run(self, network: Network) -> DiscreteNetwork:
         """Raises ``CompileError``: E200 (no dt), E201 (a choice that matters is not stated),
-        E203 (dt > tau), E304 (delay too long)."""
+        E203 (dt > tau), E223 (a refractory period of what does not spike), E304 (delay too
+        long)."""
         found = Diagnostics()
         dt_s = self.contract.dt_s
         if dt_s is None:
@@ -48,6 +49,7 @@ class Discretize:
                       hint="pass --dt SECONDS")
         choices = Choices(self.contract, found)
         populations = tuple(_population(p, choices) for p in network.populations)
+        _check_choices(self.contract, populations, found)
         cuba_late = {p.name for p in network.populations
                      if isinstance(p.model, (CubaLI, CubaLIF))
                      and self.contract.current_order == "membrane_first"}
@@ -153,7 +155,23 @@ def _population(population: Population, choices: Choices) -> DiscretePopulation:
         population.name, population.shape, d.role, d.syn_decay is not None, flat(d.syn_decay),
         flat(d.gain_syn), flat(d.mem_decay), flat(d.gain_mem), flat(d.bias_mem),
         flat(d.threshold), flat(d.reset_value), flat(d.initial_v), reset, max_spikes,
-        flat(d.floor))
+        flat(d.floor), choices.contract.refractory_steps(population.name)
+        if d.role == "spiking" else 0)
+
+
+def _check_choices(contract: Contract, populations: tuple[DiscretePopulation, ...],
+                   found: Diagnostics) -> None:
+    """What the contract says of a population must be of one that is there and spikes."""
+    spiking = [p.name for p in populations if p.role == "spiking"]
+    for name, stated in sorted(contract.populations.items()):
+        if name != "*" and name not in spiking and stated.refractory_steps is not None:
+            there = any(p.name == name for p in populations)
+            found.add("E223", f"contract.populations.{name}",
+                      "a refractory period is stated for what does not spike",
+                      got="an input or a population that is read" if there
+                      else "no population of this name",
+                      limit="one of " + ", ".join(spiking) if spiking else "",
+                      hint="name a population that spikes, or * for all of them")
 
 
 def _reset(name: str, d: Dynamics, choices: Choices) -> tuple[ResetRule, int]:

@@ -454,7 +454,7 @@ class _PopulationQuantizer:
         return QuantizedPopulation(
             self.p.name, self.p.shape, self.p.role, self.p.latency, registers[0], registers[1],
             threshold.astype(np.int64), mantissa, exponent, start, compare, self.p.reset,
-            self.p.max_spikes, scale, self.offset)
+            self.p.max_spikes, scale, self.offset, d.refractory_steps)
 
 
 def _is_signed(transform: Dense | Conv | Sparse) -> bool:

@@ -54,6 +54,7 @@ class Schedule:
         bindings = resolve_bindings(discrete, self.target, self.observed, found)
         _check_signals(discrete, found)
         _check_resets(discrete, self.target, found)
+        _check_refractory(discrete, self.target, found)
         _check_floors(discrete, found)
         found.raise_if_errors()
         layout = _Layout(discrete, self.target, bindings, found)
@@ -79,6 +80,16 @@ def _check_resets(discrete: DiscreteNetwork, target: TargetSpec, found: Diagnost
                   limit=f"one of {', '.join(target.neuron.resets)}",
                   hint='state reset = "zero" if the network was trained with it (files do not '
                        "say), train with a reset the chip has, or choose another target")
+
+
+def _check_refractory(discrete: DiscreteNetwork, target: TargetSpec, found: Diagnostics) -> None:
+    most = target.neuron.refractory_max
+    for p in discrete.populations:
+        if p.refractory_steps > most:
+            found.add("E316", p.name, f"its refractory period is longer than {target.name} has",
+                      got=f"{p.refractory_steps} steps",
+                      limit=f"neuron.refractory_max = {most}",
+                      hint="a larger dt makes it fewer steps; or choose another target")
 
 
 def _check_floors(discrete: DiscreteNetwork, found: Diagnostics) -> None:

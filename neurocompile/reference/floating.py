@@ -79,12 +79,15 @@ class _State:
         self.u: dict[str, Float64] = {}
         self.v: dict[str, Float64] = {}
         self.sent: dict[str, Float64] = {}
+        self.owed: dict[str, Float64] = {}  # spikes whose thresholds are still to be taken off
+        self.rest: dict[str, Float64] = {}  # refractory steps that are left
         for p in network.populations:
             shape = (batch, p.n)
             self.sent[p.name] = np.zeros(shape)
             if p.role != "source":
                 self.u[p.name] = np.zeros(shape)
                 self.v[p.name] = np.broadcast_to(p.initial_v, shape).copy()
+                self.owed[p.name] = self.rest[p.name] = np.zeros(shape)
         depth = {p.name: max((int(q.source_delay.max()) for q in projections
                               if q.source == p.name), default=0) for p in network.populations}
         self.history = {p.name: _Line(batch, p.n, depth[p.name]) for p in network.populations}
@@ -128,7 +131,7 @@ class _State:
             self.v[p.name] = self.sent[p.name] = v
             return
         if p.reset == "subtract_delayed":
-            v = v - p.threshold * self.sent[p.name]
+            v = v - p.threshold * self.owed[p.name]
         v = np.asarray(v if not len(p.floor) else np.maximum(v, p.floor), np.float64)
         count = spike_count(v, p.threshold, contract.compare or "gt",
                             p.max_spikes)
@@ -136,7 +139,13 @@ class _State:
             v = v - p.threshold * count
         elif p.reset == "value":
             v = np.where(count > 0, p.reset_value, v)
-        self.v[p.name], self.sent[p.name] = v, count
+        owed = count
+        if p.refractory_steps:
+            rest = self.rest[p.name]
+            v, count = np.where(rest > 0, self.v[p.name], v), np.where(rest > 0, 0.0, count)
+            owed = np.where(rest > 0, self.owed[p.name], count)
+            self.rest[p.name] = np.where(count > 0, p.refractory_steps, np.maximum(rest - 1, 0))
+        self.v[p.name], self.sent[p.name], self.owed[p.name] = v, count, owed
 
 
 def spike_count(v: Float64, threshold: FloatArray, compare: str,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation, QuantizedProjection
 from neurocompile.ir.transforms import as_float64
-from neurocompile.models.machine import step
+from neurocompile.models.machine import State, initial_state, step
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 
@@ -74,10 +74,12 @@ def run_integer(network: QuantizedNetwork, encoded: EncodedInput, probes: Probes
     state = _State(network, encoded)
     for t in range(total):
         state.advance(t, teacher or {})
-        for names, store, values in ((probes.s, run.s, state.sent), (probes.u, run.u, state.u),
-                                     (probes.v, run.v, state.v)):
-            for name in names:
-                store[name][:, t] = values[name]
+        for name in probes.s:
+            run.s[name][:, t] = state.sent[name]
+        for name in probes.u:
+            run.u[name][:, t] = state.neurons[name].u
+        for name in probes.v:
+            run.v[name][:, t] = state.neurons[name].v
         if progress is not None:
             progress(t + 1)
     return run
@@ -88,8 +90,7 @@ class _State:
         self.network = network
         self.encoded = encoded
         self.batch = encoded.n_samples
-        self.u: dict[str, Int64] = {}
-        self.v: dict[str, Int64] = {}
+        self.neurons: dict[str, State] = {}
         self.sent: dict[str, Int64] = {}
         self.bias: dict[str, Int64] = {}
         self.ring: dict[str, Int64] = {}
@@ -105,10 +106,8 @@ class _State:
                 self.ring[p.name] = np.zeros((slots, self.batch, p.n), np.int64)
 
     def _clear(self, p: QuantizedPopulation) -> None:
-        shape = (self.batch, p.n)
-        self.u[p.name] = np.zeros(shape, np.int64)
-        self.v[p.name] = np.broadcast_to(p.initial_v, shape).astype(np.int64)
-        self.sent[p.name] = np.zeros(shape, np.int64)
+        self.neurons[p.name] = initial_state(p, (self.batch, p.n))
+        self.sent[p.name] = np.zeros((self.batch, p.n), np.int64)
 
     def advance(self, t: int, teacher: Mapping[str, npt.NDArray[np.integer]]) -> None:
         """All populations take their step, then all spikes travel."""
@@ -121,9 +120,8 @@ class _State:
             ring = self.ring[p.name]
             a = ring[t % len(ring)].copy()
             ring[t % len(ring)] = 0
-            self.u[p.name], self.v[p.name], self.sent[p.name] = step(
-                self.network.target.machine, p, a, self.bias[p.name], self.u[p.name],
-                self.v[p.name], self.sent[p.name])
+            self.neurons[p.name], self.sent[p.name] = step(
+                self.network.target.machine, p, a, self.bias[p.name], self.neurons[p.name])
         for p in self.network.populations:
             sent = teacher[p.name][:, t] if p.name in teacher else self.sent[p.name]
             if not np.any(sent):

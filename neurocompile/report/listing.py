@@ -61,10 +61,11 @@ def _section(program: Program, core: CoreContents, i: int) -> Iterator[str]:
         threshold = int(core.thresholds["threshold"][own["threshold"]])
         sent = _destinations(program, core.outputs, own["output"], own["output"] + own["outputs"])
         start = f" v {own['initial_v']}" if own["initial_v"] else ""
+        waits = (f" refractory {shared['refractory_steps']}" if shared["refractory_steps"] else "")
         yield (f"    neuron {n} = {name}[{own['element']}]: du {shared['current_decay']} dv "
                f"{shared['membrane_decay']} vth {threshold} bias {own['bias_mantissa']}"
                f"<<{own['bias_exponent']}{start} {COMPARES[shared['compare']]} reset "
-               f"{RESETS[shared['reset']]} spikes {shared['max_spikes']} -> {sent}")
+               f"{RESETS[shared['reset']]} spikes {shared['max_spikes']}{waits} -> {sent}")
 
 
 def _format(program: Program, core: CoreContents, f: int) -> Iterator[str]:

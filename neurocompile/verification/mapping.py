@@ -195,7 +195,7 @@ class _Recount:
             rows = np.stack([home, p.current_decay, p.membrane_decay], axis=1)
             for core, du, dv in _distinct_rows(rows):
                 configurations.setdefault(core, set()).add(
-                    (du, dv, p.reset, p.compare, p.max_spikes))
+                    (du, dv, p.reset, p.compare, p.max_spikes, p.refractory_steps))
             for core, threshold in _distinct_rows(np.stack([home, p.threshold], axis=1)):
                 thresholds.setdefault(core, set()).add(threshold)
             largest = np.zeros(len(self.neurons), np.int64)

@@ -12,7 +12,7 @@ import pytest
 from lava_runs import Arrays, primitives
 
 from neurocompile.ir.quantized import QuantizedPopulation
-from neurocompile.models.machine import step
+from neurocompile.models.machine import initial_state, step
 from neurocompile.targets import load_target
 
 MODELLED = [name for name in primitives() if name.startswith(("lif_", "reset_", "per_neuron_"))
@@ -43,12 +43,12 @@ def test_the_machine_model_gives_the_archived_states(name: str, target: str) -> 
     population = _population(r, n)
     bias = _bias(r, n)
     u, v = (np.broadcast_to(r.get(key, np.array(0)), n).astype(np.int64) for key in ("u0", "v0"))
-    s = np.zeros(n, np.int64)
+    state = initial_state(population, (n,))._replace(u=u, v=v)
     for t in range(n_steps):
         if "reset_interval" in r and (t + 1 - r["reset_offset"]) % r["reset_interval"] == 0:
-            u, v = np.zeros_like(u), np.zeros_like(v)
-        u, v, s = step(machine, population, r["a"][:, t].astype(np.int64), bias, u, v, s)
-        for kind, values in (("u", u), ("v", v), ("s", s)):
+            state = state._replace(u=np.zeros_like(u), v=np.zeros_like(v))
+        state, s = step(machine, population, r["a"][:, t].astype(np.int64), bias, state)
+        for kind, values in (("u", state.u), ("v", state.v), ("s", s)):
             assert np.array_equal(values, r[kind][t]), f"{kind} at step {t + 1}"
 
 

@@ -37,6 +37,15 @@ maximum = 1
 mode = "graded"
 scale = nan
 maximum = "high"
+[contract.populations]
+d = 3
+[contract.populations.e]
+refractory_steps = -1
+[contract.populations.f]
+refractory_steps = 1.5
+refractory = 2
+[contract.populations.g]
+refractory_steps = 65536
 """
 
 
@@ -83,7 +92,8 @@ def test_a_name_that_is_no_preset_lists_the_presets(golden: Golden) -> None:
     (b"[contract]\ndt_s = 0", "E217"), (b"[contract]\ndt_s = true", "E215"),
     (b"[contract]\nlayer_latency = 2", "E216"), (b"[contract]\nlayer_latency = 1.0", "E215"),
     (b"[contract]\nmax_spikes_per_step = 1" + b"0" * 30, "E217"),
-    (b"[contract]\ninputs = 3", "E215"), (b"[contract]\npreset = 3", "E219"),
+    (b"[contract]\ninputs = 3", "E215"), (b"[contract]\npopulations = 3", "E215"),
+    (b"[contract]\npreset = 3", "E219"),
 ])
 def test_a_broken_file_is_one_diagnostic(raw: bytes, code: str) -> None:
     assert codes(failure(file(raw))) == [code]

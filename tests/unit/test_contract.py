@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurocompile.contract import (
+    MAX_REFRACTORY,
     PRESETS,
     contract_to_toml,
     load_contract,
     preset_table_markdown,
 )
 from neurocompile.ir.base import digest
-from neurocompile.ir.contract import Contract, InputBinding
-from neurocompile.presets import stated_fields
+from neurocompile.ir.contract import Contract, InputBinding, PopulationChoices
+from neurocompile.presets import TABLES, stated_fields
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,6 +40,7 @@ def test_every_field_a_preset_states_has_a_reason_and_no_other_has(name: str) ->
     assert preset.name == name
     assert set(preset.reasons) == set(stated_fields(preset.contract))
     assert not preset.contract.inputs
+    assert not preset.contract.populations
 
 
 def test_only_snntorch_fixes_dt() -> None:
@@ -89,6 +91,18 @@ def test_a_presets_name_wins_over_a_file_of_that_name(
     assert load_contract("./norse").compare == "ge"
 
 
+def test_a_populations_own_table_replaces_that_of_all(tmp_path: Path) -> None:
+    contract = load_contract(write(tmp_path, """
+        [contract.populations."*"]
+        refractory_steps = 3
+        [contract.populations.hidden]
+        refractory_steps = 0
+        [contract.populations.silent]
+    """))
+    assert [contract.refractory_steps(name) for name in ("hidden", "silent", "other")] == [0, 0, 3]
+    assert Contract().refractory_steps("hidden") == 0
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets_round_trip_through_toml(name: str, tmp_path: Path) -> None:
     contract = PRESETS[name].contract
@@ -113,14 +127,16 @@ bindings = st.builds(
                                                           else (None, None))),
     st.sampled_from(["spikes", "counts", "graded", "bias", "encoder"]), st.none() | positive,
     st.none() | st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 2))
+names = st.text(st.characters(exclude_categories=["Cs"]))
 contracts = st.builds(
     Contract, dt_s=st.none() | positive, reset=st.sampled_from([None, "subtract"]),
     max_spikes_per_step=st.none() | st.integers(1, 2**31 - 1),
     integer_scale=st.none() | st.integers(1, 2**31 - 1),
-    inputs=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), bindings,
-                           max_size=3),
+    inputs=st.dictionaries(names, bindings, max_size=3),
+    populations=st.dictionaries(names, st.builds(PopulationChoices, st.none() | st.integers(
+        0, MAX_REFRACTORY)), max_size=3),
     **{f.name: options(f.name) for f in dataclasses.fields(Contract)
-       if f.name not in ("dt_s", "reset", "max_spikes_per_step", "integer_scale", "inputs")})
+       if f.name not in ("dt_s", "reset", "max_spikes_per_step", "integer_scale", *TABLES)})
 
 
 @given(contract=contracts)

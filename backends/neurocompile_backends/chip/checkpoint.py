@@ -23,7 +23,7 @@ from neurocompile.reference.encode import EncodedInput
 from neurocompile_backends.chip import kernel as k
 from neurocompile_backends.chip.run import Chip, new_series
 
-_STATE = ("ring", "u", "v", "sent", "bias")
+_STATE = ("ring", "u", "v", "sent", "rest", "owed", "bias")
 
 Part = tuple[k.Totals, k.Series]
 

@@ -21,10 +21,10 @@ from neurocompile_backends.neurons import mixed, record, update, update_narrow
 
 # Columns of the section table.
 (S_CORE, S_FIRST, S_COUNT, S_POPULATION, S_START, S_ANALOG, S_RESET, S_GE, S_MAX, S_FILTER, S_LEAK,
- S_NARROW, S_SIZE, S_BASE, S_SREC, S_UREC, S_VREC, S_COLUMNS) = range(18)
+ S_NARROW, S_SIZE, S_BASE, S_SREC, S_UREC, S_VREC, S_REFRACTORY, S_COLUMNS) = range(19)
 # S_RESET: as neurocompile.ir.program.RESETS. S_SIZE: neurons of its population; S_BASE: neurons of
 # all populations before it. S_SREC to S_VREC: where the values of its population start among what
-# is recorded, plus 1; 0 if none is.
+# is recorded, plus 1; 0 if none is. S_REFRACTORY: steps after a spike in which v stays.
 
 # Columns of the table of convolutions, a row each.
 (F_FIRST, F_WEIGHT, F_ROWS, F_GROUP, F_CIN, F_H, F_W, F_OH, F_OW, F_KH, F_KW, F_SY, F_SX, F_PY,
@@ -47,12 +47,17 @@ H_SYNAPSES, H_WORK, H_COLUMNS = range(3)
 
 
 @njit(cache=True)
-def _mark_active(ring: Any, u: Any, v: Any, bias: Any, active: Any) -> Any:
-    """A neuron is updated if there is anything to update it with; returns how many are."""
+def _mark_active(ring: Any, u: Any, v: Any, bias: Any, rest: Any, active: Any) -> Any:
+    """A neuron is updated if there is anything to update it with, or a refractory step to count;
+    returns how many are. ``rest``: empty where no neuron has such a period."""
     count = np.int64(0)
     for i in range(len(u)):
         active[i] = np.int8((ring[i] | u[i] | v[i] | bias[i]) != 0)
         count += active[i]
+    for i in range(len(rest)):
+        if rest[i] != 0 and active[i] == 0:
+            active[i] = 1
+            count += 1
     return count
 
 
@@ -194,7 +199,8 @@ FUNCTIONAL, ANALYTIC, CYCLE = range(3)
 
 class State(NamedTuple):
     """What a chip remembers between steps: sums that wait (a block of all neurons a step), u and v,
-    what neurons sent last.
+    what neurons sent last. ``rest`` and ``owed`` as in ``neurons``, empty where no neuron has a
+    refractory period.
 
     ``bias`` is of a sample. Scratch of a step: ``active``, has a neuron anything to be updated
     with, and the neurons that send something, in order, with what they send. ``spiked``: spikes of
@@ -205,6 +211,8 @@ class State(NamedTuple):
     u: Any
     v: Any
     sent: Any
+    rest: Any
+    owed: Any
     active: Any
     bias: Any
     spiking: Any
@@ -271,18 +279,20 @@ def _compute(t: Any, tables: Any, state: Any, recorded: Any, timed: Any) -> Any:
             state.u[a:b] = 0
             state.v[a:b] = tables.initial[a:b]
             state.sent[a:b] = 0
+            state.rest[a:b] = 0
+            state.owed[a:b] = 0
         ring = state.ring[slot + a:slot + b]
-        u, v, sent = state.u[a:b], state.v[a:b], state.sent[a:b]
+        u, v, sent, rest = state.u[a:b], state.v[a:b], state.sent[a:b], state.rest[a:b]
         if timed:
-            active += _mark_active(ring, u, v, state.bias[a:b], state.active[a:b])
+            active += _mark_active(ring, u, v, state.bias[a:b], rest, state.active[a:b])
         if s[S_NARROW]:
             update_narrow(tables.machine, s[S_FILTER], s[S_LEAK], s[S_ANALOG], s[S_GE],
                           s[S_RESET], ring, u, v, sent, tables.keep_u[a:b], tables.keep_v[a:b],
                           tables.threshold[a:b], state.bias[a:b])
         else:
-            update(tables.machine, s[S_ANALOG], s[S_GE], s[S_RESET], s[S_MAX], ring, u, v, sent,
-                   tables.keep_u[a:b], tables.keep_v[a:b], tables.threshold[a:b],
-                   state.bias[a:b])
+            update(tables.machine, s[S_ANALOG], s[S_GE], s[S_RESET], s[S_MAX], s[S_REFRACTORY],
+                   ring, u, v, sent, rest, state.owed[a:b], tables.keep_u[a:b],
+                   tables.keep_v[a:b], tables.threshold[a:b], state.bias[a:b])
         at = (t - recorded.start) * s[S_SIZE]
         element = tables.element[a:b]
         if s[S_SREC]:

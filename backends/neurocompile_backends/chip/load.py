@@ -161,7 +161,7 @@ class _Loader:
             shared = core.neurons["configuration"][first:first + count]
             one = {name: int(column[shared[0]]) if count else 0
                    for name, column in core.configurations.items()}
-            for name in ("reset", "compare", "max_spikes"):
+            for name in ("reset", "compare", "max_spikes", "refractory_steps"):
                 if len(np.unique(core.configurations[name][shared])) > 1:
                     raise ValueError(f"a section with several kinds of {name}")
             row[k.S_CORE], row[k.S_FIRST], row[k.S_COUNT] = index, base + first, count
@@ -173,6 +173,7 @@ class _Loader:
             row[k.S_RESET] = one["reset"]
             row[k.S_GE] = COMPARES[one["compare"]] == "ge"
             row[k.S_MAX] = one["max_spikes"]
+            row[k.S_REFRACTORY] = 0 if row[k.S_ANALOG] else one["refractory_steps"]
             row[k.S_FILTER] = np.any(core.configurations["current_decay"][shared] + offset < 4096)
             row[k.S_LEAK] = np.any(core.configurations["membrane_decay"][shared] > 0)
             row[k.S_NARROW] = self._is_narrow(one, core, first, count)
@@ -182,7 +183,7 @@ class _Loader:
                    count: int) -> bool:
         """Do the target's own limits keep every intermediate sum of the fast update in 32 bits?"""
         m, neuron = self.target.machine, self.target.neuron
-        if not self.program.proved or shared["max_spikes"] > 1 or (
+        if not self.program.proved or shared["max_spikes"] > 1 or shared["refractory_steps"] or (
                 RESETS[shared["reset"]] not in ("none", "zero")):
             return False
         a = self.target.synapse.accumulator_max << m.input_shift

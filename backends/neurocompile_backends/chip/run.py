@@ -99,9 +99,11 @@ class Chip:
             for s in self._sections_of(name):
                 span = slice(s[k.S_FIRST], s[k.S_FIRST] + s[k.S_COUNT])
                 bias[span] += values[self.sample][tables.element[span]].astype(np.int32)
+        waits = n if np.any(tables.sections[:, k.S_REFRACTORY]) else 0
         self.state = k.State(
             np.zeros(tables.slots * n, np.int32), np.zeros(n, np.int32), tables.initial.copy(),
-            np.zeros(n, np.int32), np.zeros(n + BLOCK, np.int8), bias, np.zeros(n, np.int32),
+            np.zeros(n, np.int32), np.zeros(waits, np.int32), np.zeros(waits, np.int32),
+            np.zeros(n + BLOCK, np.int8), bias, np.zeros(n, np.int32),
             np.zeros(n, np.int32), np.zeros(len(tables.source_messages) - 1, np.int32))
         self.given = _given(loaded, self.encoded, self.sample)
         self.ticks = np.array([ticks_of(program.target, event) for event in EVENTS], np.int64)

@@ -17,9 +17,10 @@ from neurocompile_backends.neurons import fingerprint, record, update, update_na
 
 # Columns of the population table.
 (P_N, P_STATE, P_RING, P_SLOTS, P_SPIKES, P_RESET, P_GE, P_MAX, P_LATENCY, P_EVENTS, P_SREC,
- P_UREC, P_VREC, P_BIAS, P_NARROW, P_FILTER, P_LEAK, P_COLUMNS) = range(18)
+ P_UREC, P_VREC, P_BIAS, P_NARROW, P_FILTER, P_LEAK, P_REFRACTORY, P_COLUMNS) = range(19)
 # P_SPIKES: 0 source, 1 spiking, 2 analog. P_RESET: 0 none, 1 zero, 2 subtract, 3 delayed.
 # P_NARROW: 1 if 32 bits suffice for every sum. P_FILTER, P_LEAK: does u, v remember anything.
+# P_REFRACTORY: steps after a spike in which v stays.
 # P_EVENTS: row of the event tables if its events are given from outside, else -1.
 
 # Columns of the projection table.
@@ -154,6 +155,9 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
     u = np.zeros(len(initial), np.int32)
     v = np.zeros(len(initial), np.int32)
     sent = np.zeros(len(initial), np.int32)
+    waits = len(initial) if np.any(pops[:, P_REFRACTORY] > 0) else 0  # else nobody looks at them
+    rest = np.zeros(waits, np.int32)
+    owed = np.zeros(waits, np.int32)
     fired = np.zeros(len(initial), np.int32)
     payload = np.zeros(len(initial), np.int32)
     own_bias = np.zeros(len(initial), np.int32)
@@ -162,6 +166,8 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
         u[:] = 0
         v[:] = initial
         sent[:] = 0
+        rest[:] = 0
+        owed[:] = 0
         own_bias[:] = bias
         for p in range(n_pops):
             if pops[p, P_BIAS] >= 0:
@@ -179,6 +185,8 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
                     u[a:b] = 0
                     v[a:b] = initial[a:b]
                     sent[a:b] = 0
+                    rest[a:b] = 0
+                    owed[a:b] = 0
                 slot = pop[P_RING] + (t % pop[P_SLOTS]) * n
                 if pop[P_NARROW] == 1:
                     update_narrow(machine, pop[P_FILTER], pop[P_LEAK], pop[P_SPIKES] == 2,
@@ -187,8 +195,9 @@ def run_samples(first_sample: Any, last_sample: Any, total: Any, machine: Any, p
                                   own_bias[a:b])
                 else:
                     update(machine, pop[P_SPIKES] == 2, pop[P_GE], pop[P_RESET], pop[P_MAX],
-                           ring[slot:slot + n], u[a:b], v[a:b], sent[a:b], keep_u[a:b],
-                           keep_v[a:b], threshold[a:b], own_bias[a:b])
+                           pop[P_REFRACTORY], ring[slot:slot + n], u[a:b], v[a:b], sent[a:b],
+                           rest[a:b], owed[a:b], keep_u[a:b], keep_v[a:b], threshold[a:b],
+                           own_bias[a:b])
                 if len(marks):
                     marks[sample, t] += fingerprint(a, sent[a:b], logical[a:b])
                 row = (sample * total + t) * n

@@ -130,14 +130,15 @@ class _Packer:
             table[i, :k.P_EVENTS] = (p.n, state, ring, slots, _ROLE[p.role], _RESET[p.reset],
                                      p.compare == "ge", p.max_spikes, p.latency)
             table[i, k.P_NARROW:] = (self._is_narrow(p), np.any(p.current_decay + offset < 4096),
-                                     np.any(p.membrane_decay > 0))
+                                     np.any(p.membrane_decay > 0), p.refractory_steps)
             state += p.n
             ring += p.n * slots
         return table
 
     def _is_narrow(self, p: QuantizedPopulation) -> bool:
         """Do the proved bounds keep every intermediate sum of the fast update in 32 bits?"""
-        if p.role == "source" or p.max_spikes > 1 or p.reset not in ("none", "zero"):
+        if p.role == "source" or p.max_spikes > 1 or p.reset not in ("none", "zero") or (
+                p.refractory_steps):
             return False
         m = self.network.target.machine
         bounds = next((b for b in self.network.bounds if b.population == p.name), None)

@@ -141,7 +141,7 @@ def _configurations(quantized: QuantizedNetwork) -> Ints:
     codes = []
     for p in quantized.populations:
         if p.role != "source":
-            rule = rules.setdefault((p.reset, p.compare, p.max_spikes), len(rules))
+            rule = rules.setdefault(p.rule, len(rules))
             codes.append((rule * 8192 + p.current_decay) * 8192 + p.membrane_decay)
     return _numbered(_joined(codes))
 
