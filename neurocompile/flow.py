@@ -109,7 +109,8 @@ def check(network: Network, contract: Contract, target: TargetSpec, options: Opt
 
 def _relaxed(contract: Contract, network: Network, target: TargetSpec) -> Iterator[Contract]:
     """The contract as stated; with open choices set to their first option; with the decay that
-    any dt allows; with inputs, a reset and loops that the target takes."""
+    any dt allows; with inputs, a reset and loops that the target takes, without what is said of
+    single populations."""
     yield contract
     assumed = _assume(contract)
     yield assumed
@@ -126,7 +127,7 @@ def _relaxed(contract: Contract, network: Network, target: TargetSpec) -> Iterat
     has = assumed.reset == "to_value" or assumed.reset in target.neuron.resets
     yield replace(exact, inputs=inputs, reset=assumed.reset if has else _first_reset(target),
                   max_spikes_per_step=assumed.max_spikes_per_step if has else 1,
-                  feedback="late", if_floor="none")
+                  feedback="late", if_floor="none", populations={})
 
 
 def _assume(contract: Contract) -> Contract:

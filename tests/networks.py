@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from neurocompile.flow import Options
 from neurocompile.ir.base import Shape, n_elements
-from neurocompile.ir.contract import Contract, InputBinding
+from neurocompile.ir.contract import Contract, InputBinding, PopulationChoices
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.network import Bias, Network, Population, Port, Projection
 from neurocompile.ir.quantized import QuantizedNetwork
@@ -321,7 +321,23 @@ def contracts(draw: st.DrawFn, network: Network, target: TargetSpec) -> Contract
         recurrent_delay=draw(one(["added", "included"])),
         layer_latency=draw(one([0, 0, 1])),
         initial_v=draw(one(start)), delay_unit="steps",
-        feedback=draw(one(["late", "late", "late", "exact"])), inputs=inputs)
+        feedback=draw(one(["late", "late", "late", "exact"])), inputs=inputs,
+        populations=draw(population_choices(network, target)))
+
+
+@st.composite
+def population_choices(draw: st.DrawFn, network: Network,
+                       target: TargetSpec) -> dict[str, PopulationChoices]:
+    """Refractory periods for some populations or all, as far as the target has them."""
+    most = target.neuron.refractory_max
+    if not most or draw(st.booleans()):
+        return {}
+    period = st.sampled_from(sorted({0, 1, min(2, most), min(3, most), most}))
+    spiking = [p.name for p in network.populations if type(p.model).__name__ in MODELS]
+    chosen = {name: PopulationChoices(draw(period)) for name in spiking if draw(st.booleans())}
+    if draw(st.booleans()):
+        chosen["*"] = PopulationChoices(draw(period))
+    return chosen
 
 
 @st.composite
@@ -391,6 +407,7 @@ def custom_targets(draw: st.DrawFn, base: TargetSpec,
         bias_exponent_max=exponent, resets=resets,
         compares=draw(one([("gt",), ("ge",), ("gt", "ge")])),
         max_spikes_per_step=draw(one([1, 4])) if "subtract" in resets else 1,
+        refractory_max=draw(one([0, 1, 5, 63])),
         initial_v=draw(st.booleans()))
     low = draw(one([0, 1]))
     synapse = replace(

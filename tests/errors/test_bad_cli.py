@@ -90,6 +90,17 @@ def test_wrong_request_is_refused_with_its_options_named(name: str, golden: Gold
     golden(f"cli_{name}.txt", fails(*REQUESTS[name]))
 
 
+REFRACTORY = {"of_nobody": ("nobody", 3), "of_an_input": ("input", 3), "too_long": ("3", 64)}
+
+
+@pytest.mark.parametrize("name", REFRACTORY)
+def test_a_refractory_period_that_cannot_be_is_refused(name: str, golden: Golden) -> None:
+    population, steps = REFRACTORY[name]
+    with Path("digits.toml").open("a") as file:
+        file.write(f'[contract.populations."{population}"]\nrefractory_steps = {steps}\n')
+    golden(f"cli_refractory_{name}.txt", fails(*COMPILE, "-c", "digits.toml"))
+
+
 DATA_REQUESTS: dict[str, tuple[object, ...]] = {
     "unknown_probe": (*SIMULATE, "--probe", "nope:v"),
     "probe_of_nothing": (*SIMULATE, "--probe", "3:w"),

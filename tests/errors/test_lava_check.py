@@ -57,6 +57,7 @@ CASES: dict[str, QuantizedNetwork] = {
                         "bias_mantissa": np.array([0, 40000]), "current_decay": np.array([-1, 0]),
                         "threshold": np.array([1 << 17, 5])},
                        synapses={"format": GOOD.projections[0].format}),
+    "refractory": changed({"refractory_steps": 2}, {"format": GOOD.projections[0].format}),
     "weights": changed(synapses={"format": fmt(GOOD, bits=9)}),
     "exponent": changed(synapses={"format": fmt(GOOD, exponent=0)}),
     "delay": changed(synapses={"format": GOOD.projections[0].format,

@@ -107,6 +107,32 @@ def test_every_verb_prints_one_json_document_and_nothing_else(verb: str) -> None
     assert KEYS[verb] in facts(*VERBS[verb])
 
 
+def test_a_refractory_period_goes_from_the_contract_to_the_spikes() -> None:
+    """Every executor that the build has, and the build itself, keep what the file states."""
+    stated = Path(DIGITS_CONTRACT).read_text()
+    spikes = {}
+    for steps in (0, 4):
+        Path("own.toml").write_text(
+            f'{stated}\n[contract.populations."3"]\nrefractory_steps = {steps}\n')
+        succeed("compile", DIGITS, "-t", "generic", "-o", f"new{steps}", "-c", "own.toml",
+                "--backend", "chip")
+        built = facts("inspect", f"new{steps}")
+        assert built["contract"]["populations"] == {"3": {"refractory_steps": steps}}
+        assert {p["name"]: p["refractory_steps"] for p in built["populations"]}["3"] == steps
+        reports = facts("verify", f"new{steps}", "-i", "data.npz", "--samples", "5",
+                        "--backends", "reference,simulator,chip")["reports"]
+        assert [report["passed"] for report in reports] == [True, True]
+        succeed("simulate", f"new{steps}", "-i", "data.npz", "-o", f"run{steps}.npz",
+                "--samples", "5", "--probe", "3:s")
+        listed = succeed("disassemble", f"new{steps}").stdout
+        assert (f" refractory {steps} ->" in listed) == (steps > 0)
+        with np.load(f"run{steps}.npz") as run_of:
+            spikes[steps] = run_of["3:s"]
+    assert np.any(spikes[0][:, :-1] * spikes[0][:, 1:])
+    for later in range(1, 5):
+        assert not np.any(spikes[4][:, :-later] * spikes[4][:, later:])
+
+
 @pytest.mark.parametrize("verb", ["inspect BUILD", "targets show", "evaluate"])
 def test_a_process_of_its_own_prints_the_same_json(verb: str) -> None:
     process = python(*VERBS[verb], "--json")

@@ -82,7 +82,6 @@ def _neurons(p: QuantizedPopulation, bounds: Bounds | None, network: QuantizedNe
         "compare": p.role == "spiking" and p.compare != "gt",
         "reset": p.role == "spiking" and p.reset != "zero",
         "max_spikes": p.max_spikes != 1,
-        "refractory_steps": p.refractory_steps != 0,
         "initial_v": bool(np.any(p.initial_v)),
         "bias exponent": bool(np.any((p.bias_exponent < 0) | (p.bias_exponent > 7))),
         "bias mantissa": bool(np.any(np.abs(p.bias_mantissa) > np.iinfo(np.int16).max)),
@@ -94,9 +93,13 @@ def _neurons(p: QuantizedPopulation, bounds: Bounds | None, network: QuantizedNe
         found.add("E811", p.name, "Lava's LIF does not have this",
                   got=", ".join(name for name, is_wrong in wrong.items() if is_wrong),
                   limit="spikes above a threshold, reset to 0, starts at 0, bias of 16 bits << 0 "
-                        "to 7, decays of 12 bits, thresholds of 17 bits, no refractory period "
-                        "(LIFRefractory has no fixed_pt model)",
+                        "to 7, decays of 12 bits, thresholds of 17 bits",
                   hint="compile for loihi1 or loihi2, or run it in the simulator")
+    if p.refractory_steps:
+        found.add("E811", p.name, "Lava has no integer model of a refractory period: its "
+                  "LIFRefractory is of floating point alone",
+                  got=f"refractory_steps = {p.refractory_steps}", limit=0,
+                  hint="run it in the simulator, or compile it for the backend chip or rtl")
     if p.role == "analog" and (bounds is None or np.any(
             bounds.v_high > p.threshold << network.target.machine.threshold_shift)):
         found.add("E814", p.name, "its membrane is read, but could reach the largest threshold "
