@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from test_random_networks import first_difference
 import neurocompile as nc
 from neurocompile.api import as_dataset
 from neurocompile.diagnostics import CompileError
+from neurocompile.ir.contract import PopulationChoices
 from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
@@ -54,6 +56,23 @@ def test_any_number_of_cores_and_lanes_gives_the_same_states(per_core: int,
     run = run_design(build(plan), given, everything, stalls=Stalls(90, 90, 5))
     assert first_difference(expected, run) == ""
     assert all(wrong == 0 and compared > 0 for wrong, compared in run.checked.values())
+
+
+@pytest.mark.parametrize(("reset", "steps", "spikes"), [
+    ("zero", 1, 1), ("zero", 63, 1), ("subtract", 2, 1), ("subtract", 3, 4),
+    ("subtract_delayed", 5, 1)])
+def test_neurons_pause_after_a_spike(reset: Literal["zero", "subtract", "subtract_delayed"],
+                                     steps: int, spikes: int) -> None:
+    """Two populations on a core, of which one pauses, and one whose neurons all do."""
+    recorded = recording("fsdd_rcubalif", 2)
+    contract = replace(
+        contract_of("fsdd_rcubalif", recorded), reset=reset, max_spikes_per_step=spikes,
+        populations={"*": PopulationChoices(steps), "lif2": PopulationChoices(0)})
+    built = nc.compile(recorded.network, "generic", contract=contract)
+    assert {p.refractory_steps for p in built.quantized.populations} == {0, steps}
+    (report,) = nc.verify(built, recorded.x, backends=("reference", "rtl"))
+    assert report.passed, report.to_dict()
+    assert CYCLES in {check.name for check in report.checks}
 
 
 def test_a_wrong_weight_or_a_wrong_cycle_is_found() -> None:

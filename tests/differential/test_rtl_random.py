@@ -55,6 +55,8 @@ def _features(plan: ChipPlan) -> list[str]:
         ("three loops", any(q["LEVELS"] == 3 for q in p)),
         ("lists", any(q["SPARSE_WORDS"] > 0 for q in p)),
         ("delayed reset", any(q["DELAYED"] for q in p)),
+        ("refractory", any(q["REFRACTORY"] for q in p)),
+        ("refractory, delayed reset", any(q["REFRACTORY"] and q["DELAYED"] for q in p)),
         ("filter", any(q["FILTER"] for q in p)),
         ("biases of the host", any(q["LOADED"] for q in p)),
         ("SPRAM", any(q["SPRAM"] for q in p))) if used]

@@ -386,8 +386,9 @@ class CorePlanner:
             "PAYLOAD": self.payloads.core[self.index], "LOG2_FIFO": log2_fifo,
             "SHIFT": shift, "U": u, "V": v, "SUM": max(total, u + 1, v + 1, sent, count + 1),
             "U_LIMIT": u_limit, "V_LIMIT": v_limit, "FILTER": int(np.any(keep_u > 0)),
-            "DELAYED": int(delayed), "COUNT": count, "SENT": sent, "CARRIED": carried,
-            "STEP": step_bits,
+            "DELAYED": int(delayed),
+            "REFRACTORY": max(p.refractory_steps for p in populations).bit_length(),
+            "COUNT": count, "SENT": sent, "CARRIED": carried, "STEP": step_bits,
             "LOADED": signed_bits(-self.most_bias, self.most_bias) if loaded else 0,
         }
 
@@ -487,7 +488,8 @@ class CorePlanner:
             "THRESHOLD": self.threshold, "BIAS": self.bias,
             "INITIAL": c.neurons["initial_v"], "RESET": shared["reset"],
             "GE": shared["compare"], "MOST": np.where(analog, 1, shared["max_spikes"]),
-            "ANALOG": analog.astype(np.int64), "START": c.sections["start"][section]}
+            "ANALOG": analog.astype(np.int64), "START": c.sections["start"][section],
+            "PERIOD": np.where(analog, 0, shared["refractory_steps"])}
         early: list[tuple[Ints, int]] = []
         late: list[tuple[Ints, int]] = []
         if c.n_neurons < n:

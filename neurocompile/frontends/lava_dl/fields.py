@@ -73,7 +73,8 @@ def _options(fields: Fields) -> None:
     for key, only, hint in (
             ("neuron/gradedSpike", 0, "graded spikes carry values; only binary ones are exact"),
             ("neuron/messageBits", 0, "graded spikes carry values; only binary ones are exact"),
-            ("neuron/refDelay", 1, "a refractory time has no form on the targets"),
+            ("neuron/refDelay", 1, "slayer writes 1, and neither it nor netx waits: write 1, and "
+             "state refractory_steps in the contract where neurons shall wait"),
             ("neuron/wgtExp", 0, "netx does not read it: fold it into the weights"),
             ("neuron/weight_exp", 0, "netx does not read it: fold it into the weights")):
         value = fields.numbers(key, float(only))

@@ -62,6 +62,7 @@ module nc_core #(
     parameter V_LIMIT = 0,
     parameter FILTER = 1,
     parameter DELAYED = 0,
+    parameter REFRACTORY = 0,
     parameter COUNT = 1,
     parameter SENT = 1,
     parameter CARRIED = 1,     // bits of what any flit of the chip carries
@@ -83,6 +84,7 @@ module nc_core #(
     parameter GE_BITS = 0, parameter GE_AT = 0, parameter GE = 0,
     parameter MOST_BITS = 0, parameter MOST_AT = 0, parameter MOST = 1,
     parameter ANALOG_BITS = 0, parameter ANALOG_AT = 0, parameter ANALOG = 0,
+    parameter PERIOD_BITS = 0, parameter PERIOD_AT = 0, parameter PERIOD = 0,
     parameter START_BITS = 0, parameter START_AT = 0, parameter START = 0,
     // Sending: as in nc_sender.
     parameter OUT = 4,
@@ -221,7 +223,8 @@ module nc_core #(
     nc_neurons #(
         .LANES(LANES), .LANE(LANE), .ROWS(ROWS), .INDEX(INDEX), .ADDR(ADDR), .ACC(ACC),
         .SHIFT(SHIFT), .U(U), .V(V), .SUM(SUM), .U_LIMIT(U_LIMIT), .V_LIMIT(V_LIMIT),
-        .FILTER(FILTER), .DELAYED(DELAYED), .COUNT(COUNT), .SENT(SENT), .STEP(STEP),
+        .FILTER(FILTER), .DELAYED(DELAYED), .REFRACTORY(REFRACTORY), .COUNT(COUNT), .SENT(SENT),
+        .STEP(STEP),
         .LOADED(LOADED), .BIASES(BIASES), .VALUE(VALUE),
         .RECORD(NEURON_RECORD), .RECORDS(NEURON_RECORDS), .LATE_RECORD(LATE_RECORD),
         .LATE_RECORDS(LATE_RECORDS),
@@ -235,6 +238,7 @@ module nc_core #(
         .GE_BITS(GE_BITS), .GE_AT(GE_AT), .GE(GE),
         .MOST_BITS(MOST_BITS), .MOST_AT(MOST_AT), .MOST(MOST),
         .ANALOG_BITS(ANALOG_BITS), .ANALOG_AT(ANALOG_AT), .ANALOG(ANALOG),
+        .PERIOD_BITS(PERIOD_BITS), .PERIOD_AT(PERIOD_AT), .PERIOD(PERIOD),
         .START_BITS(START_BITS), .START_AT(START_AT), .START(START)
     ) neurons (
         .clk(clk), .rst(rst), .start(begin_), .step(step), .now(now),

@@ -5,6 +5,9 @@
 //   n = how often the threshold fits into v           0 or 1 where COUNT is 1
 //   v = 0, v - n * threshold, or v                    by the neuron's reset
 //
+// Where REFRACTORY is not 0, a neuron that fires then pauses for its PERIOD of steps: v is kept, n is
+// 0, and a threshold that is subtracted in the next step is so in the first one after the pause.
+//
 // Neuron n is in lane n % LANES of row n / LANES. A scan takes ROWS * LANES cycles from the cycle
 // after start; each row is cleared as its last lane is read. Results leave the pipeline
 // 8 + COUNT + DELAYED cycles after their neuron was asked for.
@@ -23,6 +26,7 @@ module nc_neurons #(
     parameter V_LIMIT = 0,
     parameter FILTER = 1,      // u is remembered
     parameter DELAYED = 0,     // some neuron subtracts its threshold in the next step
+    parameter REFRACTORY = 0,  // bits of the steps that are left of a pause; 0: no neuron pauses
     parameter COUNT = 1,       // bits of a number of spikes
     parameter SENT = 1,        // bits of what is sent, with its sign where there is one
     parameter STEP = 1,        // bits of the number of a step; the last one stays
@@ -45,6 +49,7 @@ module nc_neurons #(
     parameter GE_BITS = 0, parameter GE_AT = 0, parameter GE = 0,
     parameter MOST_BITS = 0, parameter MOST_AT = 0, parameter MOST = 1,
     parameter ANALOG_BITS = 0, parameter ANALOG_AT = 0, parameter ANALOG = 0,
+    parameter PERIOD_BITS = 0, parameter PERIOD_AT = 0, parameter PERIOD = 0,
     parameter START_BITS = 0, parameter START_AT = 0, parameter START = 0
 ) (
     input                  clk,
@@ -74,9 +79,11 @@ module nc_neurons #(
     output [SENT-1:0]      sent
 );
     localparam STAGES = COUNT + DELAYED;  // after the membrane is summed
-    localparam STATE = (FILTER ? U : 0) + V + (DELAYED ? COUNT : 0);
+    localparam STATE = (FILTER ? U : 0) + V + (DELAYED ? COUNT : 0) + REFRACTORY;
     localparam STATE_U = V;
     localparam STATE_SENT = V + (FILTER ? U : 0);
+    localparam STATE_PAUSE = STATE - REFRACTORY;
+    localparam PAUSE = REFRACTORY > 0 ? REFRACTORY : 1;
     localparam LAST = ROWS * LANES - 1;
     localparam LAST_LANE = LANES - 1;
 
@@ -165,6 +172,7 @@ module nc_neurons #(
     wire [U-1:0]     u1;
     wire [V-1:0]     v1 = fresh ? p_initial : state[V-1:0];
     wire [COUNT-1:0] sent1;
+    wire [PAUSE-1:0] pause1;
 
     generate
         if (FILTER) begin : g_u
@@ -177,6 +185,11 @@ module nc_neurons #(
         end else begin : g_no_sent
             assign sent1 = {COUNT{1'b0}};
         end
+        if (REFRACTORY > 0) begin : g_pause
+            assign pause1 = fresh ? {PAUSE{1'b0}} : state[STATE_PAUSE+:PAUSE];
+        end else begin : g_no_pause
+            assign pause1 = {PAUSE{1'b0}};
+        end
     endgenerate
 
     // ---- Stage 2: signs and magnitudes.
@@ -184,6 +197,7 @@ module nc_neurons #(
     reg             valid2;
     reg [INDEX-1:0] index2;
     reg [COUNT-1:0] sent2;
+    reg [PAUSE-1:0] pause2;
     reg [ACC-1:0]   sum2;
     reg [U-1:0]     u2;
     reg [V-1:0]     v2;
@@ -194,6 +208,7 @@ module nc_neurons #(
         valid2 <= valid1 && !rst;
         index2 <= index1;
         sent2 <= sent1;
+        pause2 <= pause1;
         sum2 <= sums[lane1*ACC+:ACC];
         u2 <= u1;
         v2 <= v1;
@@ -206,6 +221,7 @@ module nc_neurons #(
     reg             valid3, valid4;
     reg [INDEX-1:0] index3, index4;
     reg [COUNT-1:0] sent3, sent4;
+    reg [PAUSE-1:0] pause3, pause4;
     reg [ACC-1:0]   sum3, sum4;
     wire [U-1:0]    u4;
     wire [V-1:0]    v4;
@@ -217,11 +233,16 @@ module nc_neurons #(
         index4 <= index3;
         sent3 <= sent2;
         sent4 <= sent3;
+        pause3 <= pause2;
+        pause4 <= pause3;
         sum3 <= sum2;
         sum4 <= sum3;
     end
 
-    nc_decay #(.WIDTH(V)) decay_v (.clk(clk), .x(v2), .keep(keep_v2), .y(v4));
+    // All of v is kept in a pause.
+    wire [12:0] kept_v2 = pause2 != {PAUSE{1'b0}} ? 13'd4096 : keep_v2;
+
+    nc_decay #(.WIDTH(V)) decay_v (.clk(clk), .x(v2), .keep(kept_v2), .y(v4));
     generate
         if (FILTER) begin : g_filter
             nc_decay #(.WIDTH(U)) decay_u (.clk(clk), .x(u2), .keep(keep_u2), .y(u4));
@@ -254,6 +275,7 @@ module nc_neurons #(
     wire             p_ge;
     wire [COUNT-1:0] p_most;
     wire             p_analog;
+    wire [PAUSE-1:0] p_period;
 
     nc_parameter #(.OUT(1), .BITS(VALID_BITS), .AT(VALID_AT), .RECORD(LATE_RECORD), .CONSTANT(1))
         f_valid (.record(late), .value(p_valid));
@@ -267,6 +289,8 @@ module nc_neurons #(
                    .CONSTANT(MOST)) f_most (.record(late), .value(p_most));
     nc_parameter #(.OUT(1), .BITS(ANALOG_BITS), .AT(ANALOG_AT), .RECORD(LATE_RECORD),
                    .CONSTANT(ANALOG)) f_analog (.record(late), .value(p_analog));
+    nc_parameter #(.OUT(PAUSE), .BITS(PERIOD_BITS), .AT(PERIOD_AT), .RECORD(LATE_RECORD),
+                   .CONSTANT(PERIOD)) f_period (.record(late), .value(p_period));
 
     generate
         if (LOADED > 0) begin : g_loaded
@@ -285,13 +309,21 @@ module nc_neurons #(
     endgenerate
     wire unused_load = &{1'b0, load, load_index, load_value};
 
+    // In a pause nothing is added to v, and no spike is one too many.
+    wire             paused4 = pause4 != {PAUSE{1'b0}};
+    wire [COUNT-1:0] most4 = paused4 ? {COUNT{1'b0}} : p_most;
+    wire [SUM-1:0]   bias4 = paused4 ? {SUM{1'b0}} : p_bias;
+
     // What later stages need of it, in one word that moves along.
-    localparam WITH = INDEX + 1 + 2 + 1 + COUNT + 1 + SUM + COUNT;
-    wire [WITH-1:0] with4 = {sent4, p_threshold, p_analog, p_most, p_ge, p_reset, p_valid, index4};
+    localparam WITH = INDEX + 1 + 2 + 1 + COUNT + 1 + SUM + COUNT + 2 * PAUSE;
+    wire [WITH-1:0] with4 = {
+        p_period, pause4, sent4, p_threshold, p_analog, most4, p_ge, p_reset, p_valid, index4
+    };
 
     // ---- Stage 5: the new current.
 
     reg            valid5;
+    reg            paused5;
     reg [WITH-1:0] with5;
     reg [SUM-1:0]  current5;
     reg [SUM-1:0]  rest5;
@@ -305,9 +337,10 @@ module nc_neurons #(
 
     always @(posedge clk) begin
         valid5 <= valid4 && !rst;
+        paused5 <= paused4;
         with5 <= with4;
         current5 <= u4_wide + (a4 << SHIFT);
-        rest5 <= v4_wide + p_bias;
+        rest5 <= v4_wide + bias4;
     end
 
     wire [SUM-1:0] u5;
@@ -324,7 +357,7 @@ module nc_neurons #(
         valid6 <= valid5 && !rst;
         with6 <= with5;
         u6 <= u5;
-        membrane6 <= rest5 + u5;
+        membrane6 <= rest5 + (paused5 ? {SUM{1'b0}} : u5);
     end
 
     // ---- From stage 7 on: delayed reset, then the bits of the number of spikes, highest first.
@@ -365,13 +398,17 @@ module nc_neurons #(
     localparam ANALOG_PLACE = MOST_PLACE + COUNT;
     localparam THRESHOLD_PLACE = ANALOG_PLACE + 1;
     localparam SENT_PLACE = THRESHOLD_PLACE + SUM;
+    localparam PAUSE_PLACE = SENT_PLACE + COUNT;
+    localparam PERIOD_PLACE = PAUSE_PLACE + PAUSE;
 
     genvar i;
     generate
         if (DELAYED) begin : g_delayed
             wire [SUM-1:0]   threshold = with7[THRESHOLD_PLACE+:SUM];
             wire [COUNT-1:0] had = with7[SENT_PLACE+:COUNT];
-            wire             applies = with7[RESET_PLACE+:2] == 2'd3 && !with7[ANALOG_PLACE];
+            wire             paused = with7[PAUSE_PLACE+:PAUSE] != {PAUSE{1'b0}};
+            wire             applies = with7[RESET_PLACE+:2] == 2'd3 && !with7[ANALOG_PLACE]
+                                     && !paused;
             wire [SUM-1:0]   times = {{SUM - COUNT{1'b0}}, had} * threshold;
             wire [SUM-1:0]   less;
             nc_saturate #(.WIDTH(SUM), .LIMIT(V_LIMIT)) saturate (
@@ -453,6 +490,11 @@ module nc_neurons #(
                              : reset == 2'd2 ? last_left
                              : last_v;
     wire [SUM-1:0]   amount = {{SUM - COUNT{1'b0}}, last_count};
+    wire [PAUSE-1:0] pause = last_with[PAUSE_PLACE+:PAUSE];
+    wire             paused = pause != {PAUSE{1'b0}};
+    wire [PAUSE-1:0] next_pause = fires ? last_with[PERIOD_PLACE+:PAUSE]
+                                  : paused ? pause - 1'b1
+                                  : {PAUSE{1'b0}};
 
     assign done = last_valid;
     assign done_index = last_with[0+:INDEX];
@@ -462,7 +504,7 @@ module nc_neurons #(
     assign done_sent = analog ? last_v : amount;
     assign sent = done_sent[SENT-1:0];
 
-    wire unused = &{1'b0, after, withs, us, vs, lefts, counts};
+    wire unused = &{1'b0, after, withs, us, vs, lefts, counts, next_pause};
 
     assign new_state[V-1:0] = after[V-1:0];
     generate
@@ -470,7 +512,11 @@ module nc_neurons #(
             assign new_state[STATE_U+:U] = last_u[U-1:0];
         end
         if (DELAYED) begin : g_keep_sent
-            assign new_state[STATE_SENT+:COUNT] = last_count;
+            assign new_state[STATE_SENT+:COUNT] = paused ? last_with[SENT_PLACE+:COUNT]
+                                                         : last_count;
+        end
+        if (REFRACTORY > 0) begin : g_keep_pause
+            assign new_state[STATE_PAUSE+:PAUSE] = next_pause;
         end
     endgenerate
 
