@@ -46,8 +46,8 @@ def decay(x: Any, keep: Any) -> Any:
 def update_narrow(machine: Any, filters: Any, leaks: Any, analog: Any, ge: Any, reset: Any,
                   ring: Any, u: Any, v: Any, sent: Any, keep_u: Any, keep_v: Any, threshold: Any,
                   bias: Any) -> None:
-    """As :func:`update` where every sum is proved to fit 32 bits, no reset subtracts and there is no
-    refractory period.
+    """As :func:`update` where every sum is proved to fit 32 bits, no reset subtracts and nothing is
+    refractory.
 
     Three short loops: each touches few arrays, which is what LLVM needs to vectorize.
     Explicit casts keep Numba from widening to 64 bits. ``filters`` and ``leaks``: does u, v

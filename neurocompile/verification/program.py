@@ -253,7 +253,8 @@ def _registers(p: QuantizedPopulation, neurons: Ints) -> dict[str, Ints]:
         "bias_mantissa", "bias_exponent", "initial_v", "current_decay", "membrane_decay",
         "threshold")}
     same = {"reset": RESETS.index(p.reset), "compare": COMPARES.index(p.compare),
-            "max_spikes": p.max_spikes, "refractory_steps": p.refractory_steps, "kind": KINDS.index(p.role), "start": p.latency}
+            "max_spikes": p.max_spikes, "refractory_steps": p.refractory_steps,
+            "kind": KINDS.index(p.role), "start": p.latency}
     return each | {name: np.full(len(neurons), value) for name, value in same.items()}
 
 
