@@ -37,10 +37,10 @@ CODES: dict[str, tuple[str, str]] = {
              "step 0 on the chip."),
     "E312": ("loaded biases act too early", "A population with other inputs would fire from its "
              "bias registers before they arrive."),
-    "E316": ("refractory period not on this target", "The chip's neurons cannot wait so many "
-             "steps after a spike."),
     "E315": ("no floor on chips", "The contract stops membranes of IF at -threshold, as sinabs "
              "does; no chip does."),
+    "E316": ("refractory period not on this target", "The chip's neurons cannot wait so many "
+             "steps after a spike."),
     "W314": ("encoder with few rates", "After a spike at reset to zero the rest of the value is "
              "lost, so rates are one over a whole number of steps."),
     "W313": ("spikes a step are limited", "The chip sends fewer spikes a step than the contract "
