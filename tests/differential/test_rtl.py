@@ -58,16 +58,19 @@ def test_any_number_of_cores_and_lanes_gives_the_same_states(per_core: int,
     assert all(wrong == 0 and compared > 0 for wrong, compared in run.checked.values())
 
 
-@pytest.mark.parametrize(("reset", "steps", "spikes"), [
-    ("zero", 1, 1), ("zero", 63, 1), ("subtract", 2, 1), ("subtract", 3, 4),
-    ("subtract_delayed", 5, 1)])
-def test_neurons_pause_after_a_spike(reset: Literal["zero", "subtract", "subtract_delayed"],
-                                     steps: int, spikes: int) -> None:
-    """Two populations on a core, of which one pauses, and one whose neurons all do."""
-    recorded = recording("fsdd_rcubalif", 2)
+@pytest.mark.parametrize(("name", "last", "reset", "steps", "spikes"), [
+    ("fsdd_rcubalif", "lif2", "zero", 1, 1), ("fsdd_rcubalif", "lif2", "zero", 63, 1),
+    ("fsdd_rcubalif", "lif2", "subtract", 2, 1), ("fsdd_rcubalif", "lif2", "subtract", 3, 4),
+    ("fsdd_rcubalif", "lif2", "subtract_delayed", 5, 1),
+    ("digits", "3", "subtract", 2, 3), ("digits", "3", "subtract_delayed", 1, 1)])
+def test_neurons_pause_after_a_spike(
+        name: str, last: str, reset: Literal["zero", "subtract", "subtract_delayed"], steps: int,
+        spikes: int) -> None:
+    """All but the last population pause. Spikes drive the one network, biases the other."""
+    recorded = recording(name, 2)
     contract = replace(
-        contract_of("fsdd_rcubalif", recorded), reset=reset, max_spikes_per_step=spikes,
-        populations={"*": PopulationChoices(steps), "lif2": PopulationChoices(0)})
+        contract_of(name, recorded), reset=reset, max_spikes_per_step=spikes,
+        populations={"*": PopulationChoices(steps), last: PopulationChoices(0)})
     built = nc.compile(recorded.network, "generic", contract=contract)
     assert {p.refractory_steps for p in built.quantized.populations} == {0, steps}
     (report,) = nc.verify(built, recorded.x, backends=("reference", "rtl"))
