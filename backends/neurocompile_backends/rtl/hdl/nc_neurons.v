@@ -197,7 +197,6 @@ module nc_neurons #(
     reg             valid2;
     reg [INDEX-1:0] index2;
     reg [COUNT-1:0] sent2;
-    reg [PAUSE-1:0] pause2;
     reg [ACC-1:0]   sum2;
     reg [U-1:0]     u2;
     reg [V-1:0]     v2;
@@ -208,7 +207,6 @@ module nc_neurons #(
         valid2 <= valid1 && !rst;
         index2 <= index1;
         sent2 <= sent1;
-        pause2 <= pause1;
         sum2 <= sums[lane1*ACC+:ACC];
         u2 <= u1;
         v2 <= v1;
@@ -221,7 +219,6 @@ module nc_neurons #(
     reg             valid3, valid4;
     reg [INDEX-1:0] index3, index4;
     reg [COUNT-1:0] sent3, sent4;
-    reg [PAUSE-1:0] pause3, pause4;
     reg [ACC-1:0]   sum3, sum4;
     wire [U-1:0]    u4;
     wire [V-1:0]    v4;
@@ -233,15 +230,36 @@ module nc_neurons #(
         index4 <= index3;
         sent3 <= sent2;
         sent4 <= sent3;
-        pause3 <= pause2;
-        pause4 <= pause3;
         sum3 <= sum2;
         sum4 <= sum3;
     end
 
-    // All of v is kept in a pause.
-    wire [12:0] kept_v2 = pause2 != {PAUSE{1'b0}} ? 13'd4096 : keep_v2;
+    // The steps that are left of its pause move along. In a pause all of v is kept, nothing is added
+    // to it, and no spike is one too many.
+    wire [PAUSE-1:0] pause4;
+    wire             paused2, paused4, paused5;
 
+    generate
+        if (REFRACTORY > 0) begin : g_paused
+            reg [PAUSE-1:0] word2, word3, word4;
+            reg             flag5;
+            always @(posedge clk) begin
+                word2 <= pause1;
+                word3 <= word2;
+                word4 <= word3;
+                flag5 <= paused4;
+            end
+            assign pause4 = word4;
+            assign paused2 = word2 != {PAUSE{1'b0}};
+            assign paused4 = word4 != {PAUSE{1'b0}};
+            assign paused5 = flag5;
+        end else begin : g_never_paused
+            assign pause4 = pause1;
+            assign {paused2, paused4, paused5} = 3'd0;
+        end
+    endgenerate
+
+    wire [12:0] kept_v2 = paused2 ? 13'd4096 : keep_v2;
     nc_decay #(.WIDTH(V)) decay_v (.clk(clk), .x(v2), .keep(kept_v2), .y(v4));
     generate
         if (FILTER) begin : g_filter
@@ -309,8 +327,6 @@ module nc_neurons #(
     endgenerate
     wire unused_load = &{1'b0, load, load_index, load_value};
 
-    // In a pause nothing is added to v, and no spike is one too many.
-    wire             paused4 = pause4 != {PAUSE{1'b0}};
     wire [COUNT-1:0] most4 = paused4 ? {COUNT{1'b0}} : p_most;
     wire [SUM-1:0]   bias4 = paused4 ? {SUM{1'b0}} : p_bias;
 
@@ -323,7 +339,6 @@ module nc_neurons #(
     // ---- Stage 5: the new current.
 
     reg            valid5;
-    reg            paused5;
     reg [WITH-1:0] with5;
     reg [SUM-1:0]  current5;
     reg [SUM-1:0]  rest5;
@@ -337,7 +352,6 @@ module nc_neurons #(
 
     always @(posedge clk) begin
         valid5 <= valid4 && !rst;
-        paused5 <= paused4;
         with5 <= with4;
         current5 <= u4_wide + (a4 << SHIFT);
         rest5 <= v4_wide + bias4;
@@ -492,9 +506,6 @@ module nc_neurons #(
     wire [SUM-1:0]   amount = {{SUM - COUNT{1'b0}}, last_count};
     wire [PAUSE-1:0] pause = last_with[PAUSE_PLACE+:PAUSE];
     wire             paused = pause != {PAUSE{1'b0}};
-    wire [PAUSE-1:0] next_pause = fires ? last_with[PERIOD_PLACE+:PAUSE]
-                                  : paused ? pause - 1'b1
-                                  : {PAUSE{1'b0}};
 
     assign done = last_valid;
     assign done_index = last_with[0+:INDEX];
@@ -504,7 +515,7 @@ module nc_neurons #(
     assign done_sent = analog ? last_v : amount;
     assign sent = done_sent[SENT-1:0];
 
-    wire unused = &{1'b0, after, withs, us, vs, lefts, counts, next_pause};
+    wire unused = &{1'b0, after, withs, us, vs, lefts, counts, paused};
 
     assign new_state[V-1:0] = after[V-1:0];
     generate
@@ -516,7 +527,9 @@ module nc_neurons #(
                                                          : last_count;
         end
         if (REFRACTORY > 0) begin : g_keep_pause
-            assign new_state[STATE_PAUSE+:PAUSE] = next_pause;
+            assign new_state[STATE_PAUSE+:PAUSE] = fires ? last_with[PERIOD_PLACE+:PAUSE]
+                                                   : paused ? pause - 1'b1
+                                                   : {PAUSE{1'b0}};
         end
     endgenerate
 
