@@ -78,6 +78,27 @@ def test_neurons_pause_after_a_spike(
     assert CYCLES in {check.name for check in report.checks}
 
 
+@pytest.mark.parametrize(("name", "per_core", "steps"), [("mnist_cnn", 784, None),
+                                                         ("nmnist", 1024, 25)])
+def test_parts_of_a_convolution_keep_its_kernels(name: str, per_core: int,
+                                                 steps: int | None) -> None:
+    """A core with a box of the output walks it; its synapses are not listed one by one."""
+    recorded = recording(name, 2)
+    x = recorded.x[:, :steps]
+    built = nc.compile(recorded.network, "generic", contract=contract_of(name, recorded))
+    mapping = mapped(built.quantized, per_core)
+    given = encode_inputs(built.quantized, grids(as_dataset(x, built.inputs)), x.shape[1])
+    everything = Probes.everything(built.quantized)
+    plan = plan_chip(Assemble().run(mapping), built.quantized)
+    kernels = sum(p.transform.weight.size for p in built.quantized.projections)
+    stored = sum(c.parameters["DENSE_WORDS"] * c.parameters["LANES"] for c in plan.cores)
+    assert [c.parameters["SPARSE_WORDS"] for c in plan.cores] == [0] * len(plan.cores)
+    assert stored < 2 * kernels
+    run = run_design(build(plan), given, everything)
+    assert first_difference(run_integer(built.quantized, given, everything), run) == ""
+    assert run.checked[CYCLES][0] == 0
+
+
 def test_a_wrong_weight_or_a_wrong_cycle_is_found() -> None:
     """The comparison can fail: one bit of a memory, one cycle of the model."""
     recorded = recording("digits", 2)

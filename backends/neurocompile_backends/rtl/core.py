@@ -1,8 +1,9 @@
 """A core of hardware: where each neuron lies, what each memory holds.
 
 Neuron n of a core is in lane ``n % lanes`` of row ``n // lanes``; each population begins a row of
-its own. Where a convolution ends in it the lanes are channels, so that one weight a lane serves
-``lanes`` output channels at once; elsewhere neurons follow one another.
+its own. Where a convolution ends in it, and the core has a box of its output, the lanes are
+channels, so that one weight a lane serves ``lanes`` output channels at once; elsewhere neurons
+follow one another.
 
 An axon is walked by three nested loops (``nc_synapses``): columns, rows, blocks of channels. Dense
 connections are the case of one loop. Whatever these loops cannot walk, synapses with delays of
@@ -28,7 +29,7 @@ from neurocompile_backends.rtl.design import (
     bits_for,
     signed_bits,
 )
-from neurocompile_backends.rtl.taps import taps_of
+from neurocompile_backends.rtl.taps import Box, box_of, taps_of
 from neurocompile_backends.rtl.widths import Payloads, membrane_bits
 
 FORMAT_FIELD = 24
@@ -87,13 +88,13 @@ class _Axons:
 @dataclass
 class _Place:
     """Where a section lies: first row, rows, and for each of its neurons lane and row in it.
-    ``channels``: lanes are channels of so many places each; 0: neurons follow one another."""
+    ``box``: of a convolution's output, lanes are channels; None: neurons follow one another."""
 
     first: int
     rows: int
     lane: Ints
     row: Ints
-    channels: int
+    box: Box | None
 
 
 @dataclass
@@ -146,39 +147,43 @@ class CorePlanner:
         row = 0
         for s in range(len(c.sections["count"])):
             first, count = int(c.sections["first"][s]), int(c.sections["count"][s])
-            channels = self._channels(s)
-            local = np.arange(count)
-            if channels:
-                element = c.neurons["element"][first:first + count]
-                channel, at = np.divmod(element, channels)
-                lane, within = channel % lanes, channel // lanes * channels + at
-                rows = -(-(count // channels) // lanes) * channels
+            found = self._box(s)
+            if found is not None:
+                box, shape = found
+                at = np.unravel_index(c.neurons["element"][first:first + count], shape)
+                channel, y, x = (axis - begin for axis, begin in zip(at, box.first, strict=True))
+                lane = channel % lanes
+                within = channel // lanes * box.places + y * box.size[2] + x
+                rows = -(-box.size[0] // lanes) * box.places
             else:
+                box = None
+                local = np.arange(count)
                 lane, within = local % lanes, local // lanes
                 rows = -(-count // lanes)
-            self.places.append(_Place(row, rows, lane, within, channels))
+            self.places.append(_Place(row, rows, lane, within, box))
             self.slot[first:first + count] = (row + within) * lanes + lane
             row += rows
         self.rows = max(row, 1)
 
-    def _channels(self, section: int) -> int:
-        """Places of a channel, where the section is whole and a convolution ends in it."""
+    def _box(self, section: int) -> tuple[Box, tuple[int, int, int]] | None:
+        """Which part of its output a section is, and the shape of all of it, where a convolution
+        ends in it."""
         c = self.c
-        whole = c.sections["count"][section] == (
-            self.program.symbols.sizes[int(c.sections["population"][section])])
         shapes = {c.geometry(f).out_chw for f in range(len(c.formats["section"]))
                   if c.formats["section"][f] == section and c.encoding(f) == "conv"}
-        if not whole or len(shapes) != 1:
-            return 0
-        _, height, width = shapes.pop()
-        return height * width
+        if len(shapes) != 1:
+            return None
+        (shape,) = shapes
+        first, count = int(c.sections["first"][section]), int(c.sections["count"][section])
+        box = box_of(c.neurons["element"][first:first + count], shape)
+        return None if box is None else (box, shape)
 
     # ---- Synapses.
 
     def _unfolds(self, f: int) -> Synapses | None:
         """The synapses of a format; None for a convolution that stays one."""
         c = self.c
-        if c.encoding(f) == "conv" and self.places[int(c.formats["section"][f])].channels:
+        if c.encoding(f) == "conv" and self.places[int(c.formats["section"][f])].box:
             late = c.late(f)
             if not np.any(late != late[0]):
                 return None
@@ -289,20 +294,26 @@ class CorePlanner:
     def _conv(self, f: int, section: int) -> None:
         """Words: [input channel, block of lanes, row, column of the kernel]."""
         c, g, place, lanes = self.c, self.c.geometry(f), self.places[section], self.lanes
+        box = place.box
+        assert box is not None
         channels, kernels = c.kernels(f)
-        c_in, (c_out, out_h, out_w) = g.in_chw[0], g.out_chw
-        per_in, per_out = c_in // g.groups, c_out // g.groups
-        group = np.arange(c_in) // per_in
-        first_block = group * per_out // lanes
-        blocks = int((((group + 1) * per_out - 1) // lanes - first_block).max()) + 1
+        (first_out, _, _), (c_out, out_h, out_w) = box.first, box.size
+        per_in, per_out = g.in_chw[0] // g.groups, g.out_chw[0] // g.groups
+        # The output channels of the box that belong to the group of an input channel: at least
+        # one, so that groups that do not reach the box, and have no axons, lie in it too.
+        group = np.arange(g.in_chw[0]) // per_in
+        low = np.clip(group * per_out - first_out, 0, c_out - 1)
+        high = np.clip((group + 1) * per_out - 1 - first_out, low, c_out - 1)
+        first_block = low // lanes
+        blocks = int((high // lanes - first_block).max()) + 1
         first_block = np.minimum(first_block, -(-c_out // lanes) - blocks)
         k_h, k_w = g.kernel
-        words = np.zeros((c_in, blocks, k_h, k_w, lanes), np.int64)
-        co = channels[:, None]
-        ci = co // per_out * per_in + np.arange(per_in)
-        words[ci, co // lanes - first_block[ci], :, :, co % lanes] = kernels
+        words = np.zeros((g.in_chw[0], blocks, k_h, k_w, lanes), np.int64)
+        to = channels[:, None] - first_out
+        ci = channels[:, None] // per_out * per_in + np.arange(per_in)
+        words[ci, to // lanes - first_block[ci], :, :, to % lanes] = kernels
         start = self._add_dense(words.reshape(-1, lanes))
-        y, x = taps_of(g, 0), taps_of(g, 1)
+        y, x = taps_of(g, box, 0), taps_of(g, box, 1)
         taps = blocks * k_h * k_w
         self.formats.append(_Format(
             row=place.first, b=blocks - 1, word_x=-x.tap, word_y=-y.tap * k_w, word_b=k_h * k_w,

@@ -24,7 +24,7 @@ NEURON_STAGES = 7
 # From an address of synaptic memory to its sum being written (nc_synapses).
 SUM_STAGES = 3
 
-WAIT, ENTRY, FETCH, OFFER = range(4)
+WAIT, ENTRY, FETCH, LATCH, OFFER = range(5)
 """States of ``nc_sender``."""
 
 
@@ -139,11 +139,12 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
     for c in range(1, cores):
         listed[c] = listed[c - 1] + scan[c - 1] + 1
     never = np.int64(-1) << np.int64(40)
-    # Receivers: a FIFO of axons, the record that was read ahead, the walk.
+    # Receivers: a FIFO of axons, the records that were read ahead (first the later), the walk.
     depth = room.max()
     waiting = np.zeros((cores, depth), np.int64)
     head = np.zeros(cores, np.int64)
     count = np.zeros(cores + 1, np.int64)  # the host's FIFO last
+    fetched = np.full(cores, -1, np.int64)
     record = np.full(cores, -1, np.int64)
     walk = np.zeros(cores, np.int64)       # cycles left of it
     idle = np.zeros(cores, np.int64)       # of these, without an address
@@ -177,7 +178,7 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
         for c in range(cores):
             over = started + 1 + scan[c] + stages[c]
             busy = busy or (started >= 0 and cycle <= over) or state[c] != WAIT or queued[c] > 0
-            busy = busy or count[c] > 0 or record[c] >= 0 or walk[c] > 0
+            busy = busy or count[c] > 0 or fetched[c] >= 0 or record[c] >= 0 or walk[c] > 0
             busy = busy or cycle <= added[c] + sums[c]
 
         # The bus.
@@ -224,11 +225,15 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
             if load:
                 idle[c] = pads[record[c]]
                 walk[c] = issues[record[c]] + idle[c]
-            pop = count[c] > 0 and (record[c] < 0 or load)
-            if load:
+            move = fetched[c] >= 0 and (record[c] < 0 or load)
+            pop = count[c] > 0 and (fetched[c] < 0 or move)
+            if move:
+                record[c] = fetched[c]
+                fetched[c] = -1
+            elif load:
                 record[c] = -1
             if pop:
-                record[c] = axon_base[c] + waiting[c, head[c]]
+                fetched[c] = axon_base[c] + waiting[c, head[c]]
                 head[c] = (head[c] + 1) % depth
                 count[c] -= 1
             if to == c:
@@ -249,10 +254,12 @@ def _count(kind: Any, place: Any, axon: Any, sent: Any, begin: Any, steps: Any, 
                 last_out[c] = out_base[c] + out_first[n + 1]
                 state[c] = FETCH
             elif state[c] == FETCH:
-                state[c] = OFFER if next_out[c] < last_out[c] else WAIT
+                state[c] = LATCH if next_out[c] < last_out[c] else WAIT
+            elif state[c] == LATCH:
+                state[c] = OFFER
             elif granted == c:
                 next_out[c] += 1
-                state[c] = FETCH if next_out[c] < last_out[c] else WAIT
+                state[c] = OFFER if next_out[c] < last_out[c] else WAIT
             else:
                 totals[1, c] += 1
             if took:

@@ -2,8 +2,10 @@
 //
 //   cycle 0   the oldest spike is read
 //   cycle 1   the neuron's first output axon and their number are read
-//   cycle 2   its next output axon is read
-//   cycle 3   the flit is offered until it is taken; then cycle 2 again, or 0 after the last
+//   cycle 2   its first output axon is read
+//   cycle 3   it moves into a register, from where the bus takes it, and the next is read
+//   cycle 4   the flit is offered until it is taken; in the cycle after that the next is there, or,
+//             after the last, cycle 0 again
 //
 // There is room for a spike of every neuron, so the neurons never wait for the network: this is
 // what keeps recurrent networks free of deadlock.
@@ -25,17 +27,17 @@ module nc_sender #(
     input  [SENT-1:0]  in_sent,
     output             out_valid,
     input              out_ready,
-    output [FLIT-1:0]  out_flit,
+    output reg [FLIT-1:0] out_flit,
     output [SENT-1:0]  out_sent,
     output             idle
 );
-    localparam [1:0] WAIT = 2'd0, ENTRY = 2'd1, FETCH = 2'd2, OFFER = 2'd3;
+    localparam [2:0] WAIT = 3'd0, ENTRY = 3'd1, FETCH = 3'd2, LATCH = 3'd3, OFFER = 3'd4;
     localparam LAST = NEURONS - 1;
 
     reg [INDEX-1:0] tail;
     reg [INDEX-1:0] head;
     reg [INDEX:0]   count;
-    reg [1:0]       state;
+    reg [2:0]       state;
     reg [OUT-1:0]   next;
     reg [FAN-1:0]   left;
 
@@ -57,15 +59,18 @@ module nc_sender #(
         .clk(clk), .read(state == ENTRY), .read_addr(entry[INDEX-1:0]), .read_data(first)
     );
 
-    // In the first FETCH of a spike the number of its axons has just been read.
-    reg fresh;
-    wire [OUT-1:0] axon = fresh ? first_axon : next;
-    wire [FAN-1:0] remaining = fresh ? number : left;
+    // What is under way goes through the bus to a FIFO in one cycle, which leaves no time to read a
+    // memory: the axon that is offered is in a register, the one after it was read ahead.
+    wire taken = state == OFFER && out_ready;
+    wire more = left != {FAN{1'b0}};  // axons after the one that is, or will be, in the register
+    wire ahead = more && (state == LATCH || taken);
+    wire [OUT-1:0] axon = state == FETCH ? first_axon : next;
+    wire [FLIT-1:0] flit;
 
     nc_rom #(
         .WIDTH(FLIT), .DEPTH(OUTS), .ADDR(OUT), .INIT(AXONS)
     ) axons (
-        .clk(clk), .read(state == FETCH), .read_addr(axon), .read_data(out_flit)
+        .clk(clk), .read(state == FETCH || ahead), .read_addr(axon), .read_data(flit)
     );
 
     assign out_valid = state == OFFER;
@@ -86,14 +91,15 @@ module nc_sender #(
             case (state)
                 WAIT: if (pop) state <= ENTRY;
                 ENTRY: state <= FETCH;
-                FETCH: state <= remaining == {FAN{1'b0}} ? WAIT : OFFER;
-                OFFER: if (out_ready) state <= left == {FAN{1'b0}} ? WAIT : FETCH;
+                FETCH: state <= number == {FAN{1'b0}} ? WAIT : LATCH;
+                LATCH: state <= OFFER;
+                OFFER: if (out_ready && !more) state <= WAIT;
+                default: state <= WAIT;
             endcase
         end
-        fresh <= state == ENTRY;
-        if (state == FETCH) begin
-            next <= axon + 1'b1;
-            left <= remaining - 1'b1;
-        end
+        if (state == FETCH || ahead) next <= axon + 1'b1;
+        if (state == FETCH) left <= number - 1'b1;
+        else if (taken) left <= left - 1'b1;
+        if (state == LATCH || taken) out_flit <= flit;
     end
 endmodule

@@ -90,26 +90,40 @@ module nc_synapses #(
     input                       write,
     input  [15:0]               write_data
 );
-    // ---- Records: one is prefetched while the one before is walked.
+    // ---- Records: two are prefetched while the one before is walked. One of them is in a register,
+    // since reading a memory of several blocks leaves no time for anything else in its cycle.
 
+    reg                read_valid;
+    reg  [PAYLOAD-1:0] read_payload;
+    wire [RECORD-1:0]  read_record;
     reg                record_valid;
     reg  [PAYLOAD-1:0] record_payload;
-    wire [RECORD-1:0]  record;
+    reg  [RECORD-1:0]  record;
     wire               load;
 
-    assign in_ready = !record_valid || load;
+    wire move = read_valid && (!record_valid || load);
+    assign in_ready = !read_valid || move;
     wire take = in_valid && in_ready;
 
     nc_rom #(
         .WIDTH(RECORD), .DEPTH(AXONS), .ADDR(AXON), .INIT(RECORDS)
     ) records (
-        .clk(clk), .read(take), .read_addr(in_axon), .read_data(record)
+        .clk(clk), .read(take), .read_addr(in_axon), .read_data(read_record)
     );
 
     always @(posedge clk) begin
-        if (rst) record_valid <= 1'b0;
-        else record_valid <= take || (record_valid && !load);
-        if (take) record_payload <= in_payload;
+        if (rst) begin
+            read_valid <= 1'b0;
+            record_valid <= 1'b0;
+        end else begin
+            read_valid <= take || (read_valid && !move);
+            record_valid <= move || (record_valid && !load);
+        end
+        if (take) read_payload <= in_payload;
+        if (move) begin
+            record <= read_record;
+            record_payload <= read_payload;
+        end
     end
 
     // ---- Fields of the record, or constants of its format.
@@ -470,7 +484,7 @@ module nc_synapses #(
             assign multiplied = 1'b0;
         end
     endgenerate
-    assign idle = !in_valid && !record_valid && !active
+    assign idle = !in_valid && !read_valid && !record_valid && !active
         && !on_its_way && !valid1 && !valid2 && !valid3 && !multiplied;
 
     wire unused = &{1'b0, is2, payload3, write, write_data};
