@@ -42,7 +42,7 @@ from neurocompile.ir.target import TargetSpec
 from neurocompile.npz import NpzError, NpzReader, write_npz
 
 FORMAT = "neurocompile-build"
-SCHEMA = 5
+SCHEMA = 6
 MANIFEST = "manifest.json"
 DEFAULT_LIMIT_BYTES = 8 << 30
 MAX_MANIFEST_BYTES = 16 << 20

@@ -65,7 +65,7 @@ class Incoming:
 
     ``low`` and ``high`` bound what its source sends, ``least`` and ``most`` its weights (0
     included); ``sample`` are the weights looked at in the search and ``busy`` how active their
-    sources are.
+    sources are. ``exponent_is``: the exponent, where it is not the least possible.
     """
 
     weights: Linear
@@ -76,6 +76,11 @@ class Incoming:
     high: Float64
     sample: Float64
     busy: Float64
+    exponent_is: int | None = None
+
+    @property
+    def least_exponent(self) -> int:
+        return self.grid.exponent_min if self.exponent_is is None else self.exponent_is
 
     @property
     def peak(self) -> float:
@@ -83,8 +88,9 @@ class Incoming:
         return max(-self.least, self.most)
 
     def exponent(self, unit: float, input_shift: int) -> int:
-        """The least exponent with which the largest weights fit."""
-        for exponent in range(self.grid.exponent_min, self.grid.exponent_max):
+        """The least exponent with which the largest weights fit; that which is wanted, if they
+        do with it."""
+        for exponent in range(self.least_exponent, self.grid.exponent_max):
             step = (1 << (exponent + input_shift)) / unit
             if np.rint(self.most / step) <= self.grid.high and (
                     np.rint(self.least / step) >= self.grid.low):
@@ -258,7 +264,8 @@ class Scale:
                 _cap(s.accumulator_max, total / input_step), _cap(m.u_limit, current),
                 _cap(m.v_limit, a_step), _cap(m.v_limit, self.start),
                 _cap(neuron.bias_mantissa_max << neuron.bias_exponent_max, self.bias)]
-        caps += [_cap(i.grid.high << i.grid.exponent_max, np.array([i.peak / input_step]))
+        caps += [_cap(i.grid.high << (i.grid.exponent_max if i.exponent_is is None
+                                      else i.exponent_is), np.array([i.peak / input_step]))
                  for i in self.incoming]
         if self.population.role != "spiking":
             reach = self._membrane_reach(a_step)

@@ -52,7 +52,7 @@ module nc_sender #(
         .write(in_valid), .write_addr(tail), .write_data({in_sent, in_index})
     );
     nc_rom #(
-        .WIDTH(FAN + OUT), .DEPTH(NEURONS), .ADDR(INDEX), .INIT(FIRSTS)
+        .WIDTH(FAN + OUT), .DEPTH(NEURONS), .ADDR(INDEX), .INIT(FIRSTS), .LEVEL(2)
     ) firsts (
         .clk(clk), .read(state == ENTRY), .read_addr(entry[INDEX-1:0]), .read_data(first)
     );
@@ -63,7 +63,7 @@ module nc_sender #(
     wire [FAN-1:0] remaining = fresh ? number : left;
 
     nc_rom #(
-        .WIDTH(FLIT), .DEPTH(OUTS), .ADDR(OUT), .INIT(AXONS)
+        .WIDTH(FLIT), .DEPTH(OUTS), .ADDR(OUT), .INIT(AXONS), .LEVEL(2)
     ) axons (
         .clk(clk), .read(state == FETCH), .read_addr(axon), .read_data(out_flit)
     );
