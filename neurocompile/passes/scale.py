@@ -164,15 +164,29 @@ class Scale:
         cap = self._largest_unit()
         if cap is None:
             return None
-        if self.population.role == "spiking":
-            units = self._spiking_units(cap)
-        else:
-            units = [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
+        units = self._units(cap)
+        shift = self.target.machine.input_shift
+        wanted = [i for i in self.incoming if i.exponent_is is not None]
+        if units and wanted:
+            units = [unit for unit in units if all(
+                i.exponent(unit, shift) == i.exponent_is for i in wanted)] or self._units(
+                    min(cap, 0.99 * self._cap_of(wanted)))
         if not units:
             return None
-        shift = self.target.machine.input_shift
         losses = [sum(i.loss(unit, shift) for i in self.incoming) for unit in units]
         return self._retreat(units[int(np.argmin(losses))])
+
+    def _units(self, cap: float) -> list[float]:
+        """Candidates up to ``cap``; none after an error was noted."""
+        if self.population.role == "spiking":
+            return self._spiking_units(cap)
+        return [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
+
+    def _cap_of(self, wanted: list[Incoming]) -> float:
+        """The largest unit at which weights fit with the exponents that are wanted."""
+        step = float(1 << self.target.machine.input_shift)
+        return min(_cap(i.grid.high << (i.exponent_is or 0), np.array([i.peak / step]))
+                   for i in wanted)
 
     def _spiking_units(self, cap: float) -> list[float]:
         """Candidates, the largest first; none after E403."""
@@ -264,8 +278,7 @@ class Scale:
                 _cap(s.accumulator_max, total / input_step), _cap(m.u_limit, current),
                 _cap(m.v_limit, a_step), _cap(m.v_limit, self.start),
                 _cap(neuron.bias_mantissa_max << neuron.bias_exponent_max, self.bias)]
-        caps += [_cap(i.grid.high << (i.grid.exponent_max if i.exponent_is is None
-                                      else i.exponent_is), np.array([i.peak / input_step]))
+        caps += [_cap(i.grid.high << i.grid.exponent_max, np.array([i.peak / input_step]))
                  for i in self.incoming]
         if self.population.role != "spiking":
             reach = self._membrane_reach(a_step)

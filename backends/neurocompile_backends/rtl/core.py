@@ -345,19 +345,18 @@ class CorePlanner:
         delayed = any(p.reset == "subtract_delayed" for p in populations)
         v_limit = machine.v_limit if delayed or any(limit for _, limit in membranes) else 0
         v = machine.v_bits if v_limit else max(bits for bits, _ in membranes)
+        # What no proof narrows is as wide as quantization may make it.
+        widest = self.program.target.synapse.accumulator_max
+        acc, u = signed_bits(-widest, widest) - self.base, machine.u_bits
+        u_limit = machine.u_limit
         if proved:
-            low = min(int(b.a_low.min(initial=0)) for b in bounds if b is not None)
-            high = max(int(b.a_high.max(initial=0)) for b in bounds if b is not None)
-            acc = signed_bits(-(-low >> self.base), high >> self.base)
-            u = max(signed_bits(int(b.u_low.min(initial=0)), int(b.u_high.max(initial=0)))
-                    for b in bounds if b is not None)
-            u_limit = 0 if u <= machine.u_bits else machine.u_limit
-        else:
-            u, u_limit = machine.u_bits, machine.u_limit
-        if not proved or patchable(self.program):  # quantization keeps to these in any case
-            acc = signed_bits(-self.program.target.synapse.accumulator_max,
-                              self.program.target.synapse.accumulator_max) - self.base
-            u = machine.u_bits
+            highest = max(signed_bits(int(b.u_low.min(initial=0)), int(b.u_high.max(initial=0)))
+                          for b in bounds if b is not None)
+            u_limit = 0 if highest <= machine.u_bits else machine.u_limit
+            if not patchable(self.program):
+                low = min(int(b.a_low.min(initial=0)) for b in bounds if b is not None)
+                high = max(int(b.a_high.max(initial=0)) for b in bounds if b is not None)
+                acc, u = signed_bits(-(-low >> self.base), high >> self.base), highest
         u = min(u, machine.u_bits)
         acc = max(acc, 2)
         initial = self.c.neurons["initial_v"]
