@@ -598,7 +598,7 @@ def patch_weights_(build: BuildPath, model: Annotated[Path, typer.Argument(
                        metavar="DIR", help="Where `build -o` wrote the bitstream; BUILD/bitstream "
                        "if not stated.")] = None,
                    as_json: Json = False) -> None:
-    """Other weights in BUILD and its bitstream (iCE40), without place and route."""
+    """Other weights in a bitstream, without place and route."""
     with reporting(as_json):
         from neurocompile.report.synthesis import show_patched
         from neurocompile_backends.rtl.command import patch_weights
