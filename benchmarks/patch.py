@@ -79,10 +79,11 @@ def table(rows: list[dict[str, Any]], seconds: dict[str, float],
     def named(of: dict[str, float | None]) -> str:
         return ", ".join(f"{kind} {'not installed' if s is None else f'{s:.2f} s'}"
                          for kind, s in of.items())
-    lines += ["", f"`benchmarks/patch.py`, medians of {TIMES}: {seconds['contents']:.2f} s to put "
-              f"contents in and {seconds['packing']:.2f} s to pack, after {seconds['compiling']:.2f} "
-              f"s of compiling; {seconds['check']:.2f} s more to unpack the bitstream and compare it."
-              f" icepack: {named(tools['icepack'])}; iceunpack: {named(tools['iceunpack'])}."]
+    s = {part: f"{took:.2f} s" for part, took in seconds.items()}
+    lines += ["", f"`benchmarks/patch.py`, medians of {TIMES}: {s['contents']} to put contents in "
+              f"and {s['packing']} to pack, after {s['compiling']} of compiling; {s['check']} more "
+              "to unpack the bitstream and compare it. "
+              f"icepack: {named(tools['icepack'])}; iceunpack: {named(tools['iceunpack'])}."]
     return "\n".join(lines)
 
 
