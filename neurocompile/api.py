@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from neurocompile.contract import contract_to_toml, load_contract
 from neurocompile.data import Dataset, Signal
 from neurocompile.data import load_data as _load_data
 from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
-from neurocompile.flow import Options, discretize, lower
+from neurocompile.flow import Options, discretize, lower, options_from
 from neurocompile.ir.constraints import Constraints
 from neurocompile.ir.contract import Contract
 from neurocompile.ir.discrete import DiscreteNetwork
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from neurocompile.frontends.lava_dl.convert import Conversion
 
 Progress = Callable[[int], None]
+OPTIONS = "options.json"
+"""The file of a build that holds ``Options``."""
 
 __all__ = ["Build", "Run", "compile", "convert", "evaluate", "load", "load_build",
            "load_constraints", "load_contract", "load_data", "load_target", "profile",
@@ -44,10 +47,12 @@ __all__ = ["Build", "Run", "compile", "convert", "evaluate", "load", "load_build
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """A compiled network: every phase down to the mapping, and the notes made on the way."""
+    """A compiled network: every phase down to the mapping, and the notes made on the way.
+    ``options``: what the user chose, where it was compiled by ``compile``."""
 
     mapping: CoreMapping
     diagnostics: tuple[Diagnostic, ...] = ()
+    options: Options = field(default_factory=Options)
 
     @property
     def quantized(self) -> QuantizedNetwork:
@@ -86,8 +91,10 @@ class Build:
         ``CompileError`` (E701 to E705, E718)."""
         from neurocompile.store import write_build
 
+        chosen = json.dumps(self.options.to_dict(), sort_keys=True) + "\n"
         write_build(path, mapping=self.mapping, contract=self.contract, target=self.target,
-                    diagnostics=self.diagnostics, bundles=bundles)
+                    diagnostics=self.diagnostics, bundles=bundles,
+                    extra_files={OPTIONS: chosen.encode()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +163,13 @@ def load_build(path: str | Path) -> Build:
     if stored.mapping is None:
         raise fail("E717", str(path), "the build holds no mapping onto cores",
                    hint="compile again")
-    return Build(stored.mapping, stored.diagnostics)
+    try:
+        document = json.loads(stored.extra_files.get(OPTIONS, b"null"))
+        options = Options() if document is None else options_from(document, stored.mapping)
+    except (ValueError, TypeError, KeyError) as error:
+        raise fail("E714", f"{path}: {OPTIONS}", "the options of the build are damaged",
+                   hint="compile again") from error
+    return Build(stored.mapping, stored.diagnostics, options)
 
 
 def load_data(path: str | Path, network: Network | Build, *, steps: int | None = None,
@@ -201,7 +214,7 @@ def compile(
         target = load_target(target)
     agreed = load_contract(contract if contract is not None else Contract(), dt_s=dt_s)
     mapped, more = lower(source, agreed, target, options, calibrate)
-    return Build(mapped, (*notes, *more))
+    return Build(mapped, (*notes, *more), options)
 
 
 def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: int | None = None,

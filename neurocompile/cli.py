@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neurocompile.ir.constraints import Constraints
     from neurocompile.ir.contract import Contract
     from neurocompile.ir.network import Port
+    from neurocompile.ir.target import TargetSpec
 
 app = typer.Typer(name="neurocompile", no_args_is_help=True, add_completion=False,
                   pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -194,6 +195,14 @@ def _thresholds(texts: list[str] | None) -> dict[str, int]:
     return parsed
 
 
+def _patchable(target: TargetSpec) -> TargetSpec:
+    """The target with hardware for any weights. Raises ``CompileError`` (E894)."""
+    if target.fpga is None:
+        raise fail("E894", "--patchable", "this target is no FPGA", got=target.name,
+                   hint="leave it out, or compile for a target with a table [fpga]")
+    return replace(target, fpga=replace(target.fpga, patchable=True))
+
+
 def _is_build(path: Path) -> bool:
     return path.is_dir()
 
@@ -358,7 +367,11 @@ def compile_(model: Model, target: Target,
              neurons_per_core: Annotated[int | None, typer.Option(
                  metavar="N",
                  help="At most N neurons on a core; replaces the mapping file's.")] = None,
-             mapping: MappingFile = None, backend: Emit = None, as_json: Json = False) -> None:
+             mapping: MappingFile = None, backend: Emit = None,
+             patchable: Annotated[bool, typer.Option(
+                 "--patchable", help="Logic of an FPGA for any weights of this shape, so that "
+                 "`patch-weights` can exchange them.")] = False,
+             as_json: Json = False) -> None:
     """Compile MODEL for a target into the directory BUILD."""
     with reporting(as_json):
         from neurocompile import api, facts, flow
@@ -372,6 +385,8 @@ def compile_(model: Model, target: Target,
                        got=decay_rounding, limit="nearest or floor")
         emitters = [load_emitter(name) for name in dict.fromkeys(backend or ())]
         spec = load_target(target)
+        if patchable:
+            spec = _patchable(spec)
         agreed = _contract(contract, dt, input_mode, input_max)
         network, notes = api.load_with_notes(model)
         data = None if calibrate is None else _data(
@@ -549,7 +564,13 @@ def build_(build: BuildPath,
            clock: Annotated[float, typer.Option(
                metavar="MHZ", help="What place and route aims at.")] = 30.0,
            seed: Annotated[int, typer.Option(metavar="N", help="Of place and route.")] = 1,
-           as_json: Json = False) -> None:
+           data: Annotated[Path | None, typer.Option(
+               "--input", "-i", metavar="DATA", help="Also how long these samples take, and what "
+               "each core does with them.")] = None,
+           steps: Steps = None, encode: Encode = None,
+           encode_seed: Annotated[int, typer.Option(
+               metavar="N", help="Seed of the rate encoding.")] = 0,
+           samples: Samples = None, as_json: Json = False) -> None:
     """A bitstream of a BUILD for an FPGA, with open tools."""
     with reporting(as_json):
         from neurocompile import api
@@ -558,10 +579,33 @@ def build_(build: BuildPath,
 
         place = output if output is not None else build / "bitstream"
         built = api.load_build(build)
+        loaded = None if data is None else _data(
+            data, built.inputs, steps, encode, encode_seed, built.discrete.dt_s, samples)
         with err.status("synthesis") as status:
             known = build_bitstream_of(built.mapping, place, board=board, clock_mhz=clock,
-                                       seed=seed, report=status.update)
+                                       seed=seed, data=loaded, report=status.update)
         _emit(known, as_json, lambda: show_bitstream(out, known))
+
+
+@app.command("patch-weights")
+def patch_weights_(build: BuildPath, model: Annotated[Path, typer.Argument(
+                       metavar="NEW_MODEL", help="A .nir file: the same network with other "
+                       "weights.")],
+                   output: Annotated[Path | None, typer.Option(
+                       "--output", "-o", metavar="DIR", help="The new build, or BUILD to replace "
+                       "it; BUILD-patched if not stated.")] = None,
+                   bitstream: Annotated[Path | None, typer.Option(
+                       metavar="DIR", help="Where `build -o` wrote the bitstream; BUILD/bitstream "
+                       "if not stated.")] = None,
+                   as_json: Json = False) -> None:
+    """Other weights in a bitstream, without place and route."""
+    with reporting(as_json):
+        from neurocompile.report.synthesis import show_patched
+        from neurocompile_backends.rtl.command import patch_weights
+
+        with err.status("compiling") as status:
+            known = patch_weights(build, model, output, bitstream=bitstream, report=status.update)
+        _emit(known, as_json, lambda: show_patched(out, known))
 
 
 @app.command()

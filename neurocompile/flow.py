@@ -39,7 +39,8 @@ _SAMPLES_AT_ONCE = 8
 @dataclass(frozen=True)
 class Options:
     """What a user may choose of the passes; see ``Quantize`` and ``Portfolio``.
-    ``neurons_per_core`` replaces that of ``constraints`` (``neurocompile.load_constraints``)."""
+    ``neurons_per_core`` replaces that of ``constraints`` (``neurocompile.load_constraints``),
+    calibration data replaces ``rates``."""
 
     weight_bits: int = 8
     decay_rounding: Rounding = Rounding.NEAREST
@@ -48,6 +49,24 @@ class Options:
     accept_bounds: bool = False
     neurons_per_core: int | None = None
     constraints: Constraints = field(default_factory=Constraints)
+    exponents: dict[str, int] = field(default_factory=dict)
+    rates: dict[str, FloatArray] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a build does not hold otherwise (``store``): its mapping has the constraints and
+        rates, its quantized network the longest run and exponents."""
+        return {"weight_bits": self.weight_bits, "decay_rounding": self.decay_rounding.value,
+                "thresholds": self.thresholds, "accept_bounds": self.accept_bounds,
+                "neurons_per_core": self.neurons_per_core}
+
+
+def options_from(document: dict[str, Any], mapping: Mapping) -> Options:
+    """The options that a mapping was compiled with. Raises ``TypeError`` or ``ValueError`` for
+    what ``Options.to_dict`` did not make."""
+    names = {p.name for p in mapping.quantized.scheduled.discrete.populations}
+    return Options(**{**document, "decay_rounding": Rounding(document["decay_rounding"])},
+                   max_steps=mapping.quantized.max_steps, constraints=mapping.constraints,
+                   rates={name: r for name, r in mapping.rates.items() if name in names})
 
 
 def discretize(network: Network, contract: Contract) -> DiscreteNetwork:
@@ -63,9 +82,9 @@ def lower(network: Network, contract: Contract, target: TargetSpec, options: Opt
     """
     discrete = discretize(network, contract)
     scheduled, notes = Schedule(target, _observed(calibration)).run_with_notes(discrete)
-    rates = _rates(discrete, calibration)
+    rates = _rates(discrete, calibration) or options.rates
     quantize = Quantize(options.weight_bits, options.decay_rounding, options.thresholds,
-                        options.max_steps, options.accept_bounds, rates)
+                        options.max_steps, options.accept_bounds, rates, options.exponents)
     quantized, more = quantize.run_with_notes(scheduled)
     found = Diagnostics()
     found.extend(check_quantized(quantized))

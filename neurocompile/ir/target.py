@@ -185,6 +185,9 @@ class Fpga(Node):
         Logic cells of a 4-input LUT and a flip-flop; block RAMs of ``bram_bits``; multipliers.
     spram_bits
         RAM that a bitstream cannot fill, in all.
+    patchable
+        The logic is made for any weights of the network's shape, not for those it has: widths are
+        the machine's, and constants of neurons lie in memory.
     """
 
     family: Literal["ice40", "ecp5", "gowin", "zynq"]
@@ -195,6 +198,7 @@ class Fpga(Node):
     bram_bits: int
     dsps: int
     spram_bits: int
+    patchable: bool
 
 
 @register

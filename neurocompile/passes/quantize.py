@@ -62,6 +62,10 @@ class Quantize:
     rates
         Population -> mean spikes (or payload) a step of each element, from calibration; weights
         of busy elements then count more. Missing: all count the same.
+    exponents
+        Projection -> exponent of its weights, where it is not to be searched: hardware that
+        shifts by constants is reused so (``patch-weights``). The scale is then the largest that
+        it allows; a threshold or scale that is stated goes before.
     """
 
     weight_bits: int = 8
@@ -70,6 +74,7 @@ class Quantize:
     max_steps: int | None = None
     accept_bounds: bool = False
     rates: dict[str, FloatArray] = field(default_factory=dict)
+    exponents: dict[str, int] = field(default_factory=dict)
 
     def run(self, scheduled: ScheduledNetwork) -> QuantizedNetwork:
         """Raises ``CompileError``: E401 (threshold not above reset), E402 (range not provable),
@@ -315,7 +320,8 @@ class _PopulationQuantizer:
         low, high = self._source_range(q)
         sample, busy = self._sampled(q, weights)
         return Incoming(weights, grid, float(weights.weight.min(initial=0.0)),
-                        float(weights.weight.max(initial=0.0)), low, high, sample, busy)
+                        float(weights.weight.max(initial=0.0)), low, high, sample, busy,
+                        self.options.exponents.get(q.name))
 
     def _scale(self, incoming: list[Incoming], span: Float64,
                registers: tuple[IntArray, IntArray]) -> Scale:

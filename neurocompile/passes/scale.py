@@ -65,7 +65,7 @@ class Incoming:
 
     ``low`` and ``high`` bound what its source sends, ``least`` and ``most`` its weights (0
     included); ``sample`` are the weights looked at in the search and ``busy`` how active their
-    sources are.
+    sources are. ``exponent_is``: the exponent, where it is not the least possible.
     """
 
     weights: Linear
@@ -76,6 +76,11 @@ class Incoming:
     high: Float64
     sample: Float64
     busy: Float64
+    exponent_is: int | None = None
+
+    @property
+    def least_exponent(self) -> int:
+        return self.grid.exponent_min if self.exponent_is is None else self.exponent_is
 
     @property
     def peak(self) -> float:
@@ -83,8 +88,9 @@ class Incoming:
         return max(-self.least, self.most)
 
     def exponent(self, unit: float, input_shift: int) -> int:
-        """The least exponent with which the largest weights fit."""
-        for exponent in range(self.grid.exponent_min, self.grid.exponent_max):
+        """The least exponent with which the largest weights fit; that which is wanted, if they
+        do with it."""
+        for exponent in range(self.least_exponent, self.grid.exponent_max):
             step = (1 << (exponent + input_shift)) / unit
             if np.rint(self.most / step) <= self.grid.high and (
                     np.rint(self.least / step) >= self.grid.low):
@@ -158,15 +164,29 @@ class Scale:
         cap = self._largest_unit()
         if cap is None:
             return None
-        if self.population.role == "spiking":
-            units = self._spiking_units(cap)
-        else:
-            units = [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
+        units = self._units(cap)
+        shift = self.target.machine.input_shift
+        wanted = [i for i in self.incoming if i.exponent_is is not None]
+        if units and wanted:
+            units = [unit for unit in units if all(
+                i.exponent(unit, shift) == i.exponent_is for i in wanted)] or self._units(
+                    min(cap, 0.99 * self._cap_of(wanted)))
         if not units:
             return None
-        shift = self.target.machine.input_shift
         losses = [sum(i.loss(unit, shift) for i in self.incoming) for unit in units]
         return self._retreat(units[int(np.argmin(losses))])
+
+    def _units(self, cap: float) -> list[float]:
+        """Candidates up to ``cap``; none after an error was noted."""
+        if self.population.role == "spiking":
+            return self._spiking_units(cap)
+        return [cap * 2.0 ** (-k / _CANDIDATES) for k in range(_CANDIDATES)]
+
+    def _cap_of(self, wanted: list[Incoming]) -> float:
+        """The largest unit at which weights fit with the exponents that are wanted."""
+        step = float(1 << self.target.machine.input_shift)
+        return min(_cap(i.grid.high << (i.exponent_is or 0), np.array([i.peak / step]))
+                   for i in wanted)
 
     def _spiking_units(self, cap: float) -> list[float]:
         """Candidates, the largest first; none after E403."""

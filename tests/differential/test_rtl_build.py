@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import nir
 import pytest
 from contracts import contract_of, recording
 
@@ -14,8 +15,10 @@ from neurocompile.api import Build
 from neurocompile.diagnostics import CompileError
 from neurocompile_backends.rtl import synthesis
 from neurocompile_backends.rtl.backend import backend, plan_of
-from neurocompile_backends.rtl.command import build_bitstream_of
+from neurocompile_backends.rtl.board import board_files, load_board
+from neurocompile_backends.rtl.command import build_bitstream_of, compiled_as
 from neurocompile_backends.rtl.generate import design_files
+from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
 
 
 def compiled(name: str, target: str) -> Build:
@@ -98,14 +101,41 @@ def test_a_board_is_one_of_ours_with_the_device_compiled_for(board: str, target:
 
 def test_784_100_10_fits_an_up5k_with_its_uart(tmp_path: Path) -> None:
     """The goal: at most 2,000 logic cells, at least 30 MHz, at most 1,800 cycles a step."""
-    known = build_bitstream_of(compiled("mnist_mlp", "ice40-up5k").mapping, tmp_path / "bit",
-                               board="icebreaker", clock_mhz=30)
+    built = compiled("mnist_mlp", "ice40-up5k")
+    known = build_bitstream_of(built.mapping, tmp_path / "bit", board="icebreaker", clock_mhz=30)
     assert known["used"]["luts"] <= 2000
     assert known["used"]["sprams"] == 4
     assert known["mhz"] >= 30
     assert known["load"] == ["openFPGALoader", "-b", "ice40_generic", str(
         tmp_path / "bit" / "design.bin")] or known["load"][:2] == ["openFPGALoader", "-b"]
     assert (tmp_path / "bit" / "design.bin").stat().st_size > 100_000
+    assert known["parts"]["host link"]["luts"] > 0
+    for what, used in known["used"].items():
+        assert sum(part.get(what, 0) for part in known["parts"].values()) == used
+    mirrored_weights_are_loaded_by_the_host(built, tmp_path)
+
+
+def mirrored_weights_are_loaded_by_the_host(built: Build, folder: Path) -> None:
+    """Synapses are in RAM that no bitstream fills: of a patch only the ID of the network is."""
+    graph = nir.read(recording("mnist_mlp", 1).network)
+    first = next(node for node in graph.nodes.values()
+                 if isinstance(node, nir.Affine) and node.weight.shape[1] == 784)
+    first.weight = first.weight[:, ::-1].copy()
+    nir.write(folder / "mirrored.nir", graph)
+    new = compiled_as(built, folder / "mirrored.nir")
+    fpga = built.target.fpga
+    assert fpga is not None
+    old = read_design(folder / "bit", fpga)
+    files = board_files(plan_of(new.mapping), load_board("icebreaker"))
+    check_same(old, files, fpga.patchable)
+    patched = patch_bitstream(folder / "bit", old, files, fpga, folder / "new")
+    assert set(patched.changed) == {"mem/core0_dense_init.hex", "mem/board_id.hex"}
+    assert patched.loaded == ("mem/core0_dense_init.hex",)
+    assert (folder / "new" / "design.bin").read_bytes() != (
+        folder / "bit" / "design.bin").read_bytes()
+    ids = [json.loads((folder / name / "rtl.json").read_text())["link"]["id"]
+           for name in ("bit", "new")]
+    assert ids[0] != ids[1]
 
 
 @pytest.mark.parametrize("mhz", [0.0, -1.0, float("nan"), float("inf")])

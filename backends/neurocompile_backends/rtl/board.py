@@ -29,6 +29,9 @@ GROUP = 7
 LOG2_BUFFER = 9
 """Bytes that wait in the link: one block RAM of the smallest device."""
 
+ID_FILE = "mem/board_id.hex"
+"""The memory of a board that holds which network it is: the lower half, then the upper."""
+
 CONSTRAINTS = {"ice40": "board.pcf", "ecp5": "board.lpf", "gowin": "board.cst"}
 """The file of constraints, by family."""
 
@@ -99,6 +102,7 @@ def board_files(plan: ChipPlan, board: Board, *, log2_buffer: int = LOG2_BUFFER,
     for name in LINK_MODULES:
         files[f"hdl/{name}.v"] = library(f"{name}.v")
     files["hdl/nc_board.v"] = _top(plan, board, link).encode()
+    files[ID_FILE] = f"{link['id'] & 0xFFFF:04x}\n{link['id'] >> 16:04x}\n".encode()
     described = json.loads(files["rtl.json"])
     described["board"] = {"name": board.name, "clock_hz": board.clock_hz, "baud": board.baud}
     described["link"] = link
@@ -166,5 +170,5 @@ def _top(plan: ChipPlan, board: Board, link: Mapping[str, Any]) -> str:
         title=f"A network on {board.description}", clock=board.clock_hz, cycles=board.cycles,
         spi=board.spi, led="led" in board.pins, led_low=board.led_low,
         word=KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits,
-        log2_buffer=link["buffer"].bit_length() - 1,
-        **{name: link[name] for name in ("id", "axon", "payload", "flit_bytes", "word_bytes")})
+        log2_buffer=link["buffer"].bit_length() - 1, id_file=ID_FILE,
+        **{name: link[name] for name in ("axon", "payload", "flit_bytes", "word_bytes")})

@@ -31,4 +31,15 @@ CODES: dict[str, tuple[str, str]] = {
              "does not exist. The run has no result; the next one begins with a reset."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
              "which is not installed by default."),
+    "E890": ("device whose bitstreams are not patched", "`patch-weights` exchanges what block RAM "
+             "holds, which the open tools do for iCE40 only. Build again."),
+    "E891": ("network of another design", "`patch-weights` exchanges what memories hold. Widths, "
+             "constants in the logic and the shape of the network must be those of the bitstream; "
+             "all that differ are listed. `compile --patchable` makes the hardware for any weights "
+             "of a network's shape."),
+    "E892": ("bitstream that cannot be patched", "There is none in the build, its memories did not "
+             "fit block RAM, or its files are damaged."),
+    "E893": ("bitstream with other contents", "What was read back from a bitstream is not what its "
+             "memories were to hold; this would be a mistake of this project or of a tool."),
+    "E894": ("option without an FPGA", "`--patchable` is about the hardware of an FPGA."),
 }

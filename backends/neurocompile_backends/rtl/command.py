@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+import tempfile
+import time
+import typing
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from neurocompile.diagnostics import fail
+from neurocompile.diagnostics import CompileError, fail
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.target import Fpga
+from neurocompile_backends.rtl.activity import latency, run_samples
 from neurocompile_backends.rtl.backend import backend
 from neurocompile_backends.rtl.board import (
     Board,
@@ -20,39 +26,173 @@ from neurocompile_backends.rtl.board import (
 )
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.synthesis import Report, build_bitstream
+from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
+from neurocompile_backends.rtl.synthesis import RESOURCES, Report, build_bitstream
+
+if TYPE_CHECKING:
+    from neurocompile.api import Build
+    from neurocompile.data import Dataset
+
+BITSTREAM = "bitstream"
+"""The folder of it in a build."""
 
 
 def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = None,
-                       clock_mhz: float = 30.0, seed: int = 1,
+                       clock_mhz: float = 30.0, seed: int = 1, data: Dataset | None = None,
                        report: Report | None = None) -> dict[str, Any]:
     """The bitstream of a mapping in ``output``, and what it takes of the device.
 
     ``board``: with the host's UART, on the board's pins and at its clock. Without one the words of
-    the host are ports, wherever place and route puts them.
+    the host are ports, wherever place and route puts them. ``data``: samples whose latency and
+    activity are counted (``activity.latency``), at the clock of the board or the one reached.
 
     Raises ``CompileError``: E869 (the target is no FPGA), E874 (the board), E863, E865 to E868,
     E625.
     """
-    fpga = mapping.target.fpga
-    if fpga is None:
-        raise fail("E869", mapping.target.name, "this target is no FPGA", got="no table [fpga]",
-                   hint="compile for one of the targets that have it: neurocompile targets")
+    fpga = _fpga(mapping)
     there = None if board is None else _board(board, mapping)
     if not (math.isfinite(clock_mhz) and clock_mhz > 0):
         raise fail("E867", "--clock", "not a frequency", got=clock_mhz, limit="MHz above 0")
     plan = backend.plan(mapping)
     _check_memory(plan, fpga)
+    samples = None if data is None else run_samples(mapping, data)
     if there is None:
         built = build_bitstream(design_files(plan), fpga, output, clock_mhz=clock_mhz, seed=seed,
                                 report=report)
-        return {"output": str(output), "board": None, "load": None, **built.to_dict()}
-    built = build_bitstream(
-        board_files(plan, there), fpga, output, top="nc_board",
-        pins=constraints(there, fpga.family), clock_mhz=max(clock_mhz, there.clock_hz / 1e6),
-        seed=seed, report=report)
-    return {"output": str(output), "board": there.name, **built.to_dict(),
-            "load": loading_command(there, output / built.bitstream)}
+        load = None
+    else:
+        built = build_bitstream(
+            board_files(plan, there), fpga, output, top="nc_board",
+            pins=constraints(there, fpga.family), clock_mhz=max(clock_mhz, there.clock_hz / 1e6),
+            seed=seed, report=report)
+        load = loading_command(there, output / built.bitstream)
+    known = built.to_dict()
+    if samples is not None:
+        known["samples"] = latency(samples, built.mhz if there is None else there.clock_hz / 1e6)
+        _replace(output / RESOURCES, json.dumps(known, indent=1) + "\n")
+    return {"output": str(output), "board": there and there.name, **known, "load": load}
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file whole."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def patch_weights(folder: Path, model: Path, output: Path | None = None, *,
+                  bitstream: Path | None = None, report: Report | None = None) -> dict[str, Any]:
+    """Another network of the same shape in the build ``folder`` and its bitstream, which is
+    neither synthesized nor placed nor routed again.
+
+    ``model`` is compiled with the options of the build, its weights with the exponents of those
+    that are there. ``output``: a new build, or ``folder``, which then becomes the patched one;
+    FOLDER-patched where None. ``bitstream``: the folder of it, where it is not in the build.
+
+    Raises ``CompileError``: what compiling finds; E890 to E893, E865, E867, E869; E625.
+    """
+    from neurocompile.api import load_build
+    from neurocompile.store import read_build
+
+    began = time.perf_counter()
+    say = report or (lambda _: None)
+    folder = Path(folder)
+    place = folder.with_name(folder.name + "-patched") if output is None else output
+    here = place.resolve() == folder.resolve()
+    if not here:
+        _check_new(place)
+    old = load_build(folder)
+    fpga = _fpga(old.mapping)
+    there = folder / BITSTREAM if bitstream is None else bitstream
+    design = read_design(there, fpga)
+    say("compiling")
+    new = compiled_as(old, model)
+    files = _design_like(design, backend.plan(new.mapping))
+    check_same(design, files, fpga.patchable)
+    emitted = [new.emit(name) for name in sorted(read_build(folder).manifest["bundles"])]
+    compiled = time.perf_counter() - began
+    with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=place.parent) as name:
+        made = Path(name) / BITSTREAM
+        patched = patch_bitstream(there, design, files, fpga, made, report=report)
+        if here:
+            new.save(folder, emitted)
+            _exchange(there, made, Path(name) / "old")
+        else:
+            new.save(Path(name) / "build", emitted)
+            made.replace(Path(name) / "build" / BITSTREAM)
+            (Path(name) / "build").replace(place)
+    where = there if here else place / BITSTREAM
+    known = {**asdict(patched), "output": str(where), "build": str(place),
+             "seconds": {"compiling": round(compiled, 4), **patched.seconds},
+             "diagnostics": [d.to_dict() for d in new.diagnostics]}
+    board = json.loads(design["rtl.json"]).get("board")
+    known["load"] = None if board is None else loading_command(
+        load_board(board["name"]), where / patched.bitstream)
+    return known
+
+
+def _check_new(place: Path) -> None:
+    """Raises ``CompileError`` (E625)."""
+    if place.exists():
+        raise fail("E625", str(place), "cannot be written", got="something is there",
+                   hint="name a new directory with -o, or BUILD itself to replace it")
+    if not place.absolute().parent.is_dir():
+        raise fail("E625", str(place), "cannot be written",
+                   got=f"{place.parent} is not a directory")
+
+
+def compiled_as(old: Build, model: Path) -> Build:
+    """A model as another build was compiled: its contract, target, options and input ranges, and
+    its weights in the formats that the hardware has. Where thresholds are part of that, they stay
+    too, if the weights fit. Raises ``CompileError``: what compiling finds."""
+    from neurocompile import api
+
+    quantized = old.quantized
+    options = replace(old.options, exponents={
+        q.name: q.format.exponent for q in quantized.projections})
+    # What calibration data said of inputs is part of the build, not of its contract.
+    contract = replace(old.contract, inputs=quantized.scheduled.bindings) if (
+        options.rates) else old.contract
+    fpga = old.target.fpga
+    held = options
+    if fpga is not None and not fpga.patchable:
+        held = replace(options, thresholds={
+            p.name: int(p.threshold[0]) for p in quantized.populations
+            if p.role == "spiking" and len(set(p.threshold.tolist())) == 1})
+    try:
+        made = api.compile(model, old.target, contract=contract, options=held)
+    except CompileError:
+        if held is options:
+            raise
+        made = api.compile(model, old.target, contract=contract, options=options)
+    return replace(made, diagnostics=(*made.diagnostics, *backend.check(made.mapping)),
+                   options=old.options)
+
+
+def _design_like(design: typing.Mapping[str, bytes], plan: ChipPlan) -> dict[str, bytes]:
+    """The files of a design, on the board that another one is on."""
+    board = json.loads(design["rtl.json"]).get("board")
+    return design_files(plan) if board is None else board_files(plan, load_board(board["name"]))
+
+
+def _exchange(there: Path, made: Path, old: Path) -> None:
+    """Put a folder in the place of another. Raises ``CompileError`` (E625), and the other is then
+    where it was."""
+    there.replace(old)
+    try:
+        made.replace(there)
+    except OSError as error:
+        old.replace(there)
+        raise fail("E625", str(there), "cannot be written", got=str(error)) from error
+
+
+def _fpga(mapping: Mapping) -> Fpga:
+    """Raises ``CompileError`` (E869)."""
+    fpga = mapping.target.fpga
+    if fpga is None:
+        raise fail("E869", mapping.target.name, "this target is no FPGA", got="no table [fpga]",
+                   hint="compile for one of the targets that have it: neurocompile targets")
+    return fpga
 
 
 def _board(name: str, mapping: Mapping) -> Board:

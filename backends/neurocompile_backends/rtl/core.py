@@ -30,7 +30,7 @@ from neurocompile_backends.rtl.design import (
     signed_bits,
 )
 from neurocompile_backends.rtl.taps import Box, box_of, taps_of
-from neurocompile_backends.rtl.widths import Payloads, membrane_bits
+from neurocompile_backends.rtl.widths import Payloads, membrane_bits, patchable
 
 FORMAT_FIELD = 24
 """Bits of a constant of a format."""
@@ -47,6 +47,9 @@ EARLY = ("KEEP_U", "KEEP_V", "INITIAL", "START")
 LOG2_BANK, BANKS_FROM = 10, 2
 """Words of a bank of synaptic memory, and more banks than which are worth another cycle: reading
 a block RAM of an ECP5 takes 5.6 ns before anything is chosen."""
+
+KEEP_BITS = 13
+"""Of what a decay keeps, in 1/4096: 0 to 4096."""
 
 HAZARD = 2
 """Cycles from reading an accumulator to when it may be read again."""
@@ -280,7 +283,8 @@ class CorePlanner:
         keys, which = np.unique(key, return_inverse=True)
         sums = np.zeros(len(keys), np.int64)
         np.add.at(sums, which, weight)
-        keys, sums = keys[sums != 0], sums[sums != 0]
+        if not patchable(self.program):  # there, a weight of zero may become another
+            keys, sums = keys[sums != 0], sums[sums != 0]
         lane, offset = np.divmod(keys, self.size)
         nth = np.arange(len(keys)) - np.searchsorted(lane, lane)
         n = max(1, int(nth.max(initial=-1)) + 1)
@@ -352,17 +356,18 @@ class CorePlanner:
         delayed = any(p.reset == "subtract_delayed" for p in populations)
         v_limit = machine.v_limit if delayed or any(limit for _, limit in membranes) else 0
         v = machine.v_bits if v_limit else max(bits for bits, _ in membranes)
+        # What no proof narrows is as wide as quantization may make it.
+        widest = self.program.target.synapse.accumulator_max
+        acc, u = signed_bits(-widest, widest) - self.base, machine.u_bits
+        u_limit = machine.u_limit
         if proved:
-            low = min(int(b.a_low.min(initial=0)) for b in bounds if b is not None)
-            high = max(int(b.a_high.max(initial=0)) for b in bounds if b is not None)
-            acc = signed_bits(-(-low >> self.base), high >> self.base)
-            u = max(signed_bits(int(b.u_low.min(initial=0)), int(b.u_high.max(initial=0)))
-                    for b in bounds if b is not None)
-            u_limit = 0 if u <= machine.u_bits else machine.u_limit
-        else:
-            acc = signed_bits(-self.program.target.synapse.accumulator_max,
-                              self.program.target.synapse.accumulator_max) - self.base
-            u, u_limit = machine.u_bits, machine.u_limit
+            highest = max(signed_bits(int(b.u_low.min(initial=0)), int(b.u_high.max(initial=0)))
+                          for b in bounds if b is not None)
+            u_limit = 0 if highest <= machine.u_bits else machine.u_limit
+            if not patchable(self.program):
+                low = min(int(b.a_low.min(initial=0)) for b in bounds if b is not None)
+                high = max(int(b.a_high.max(initial=0)) for b in bounds if b is not None)
+                acc, u = signed_bits(-(-low >> self.base), high >> self.base), highest
         u = min(u, machine.u_bits)
         acc = max(acc, 2)
         initial = self.c.neurons["initial_v"]
@@ -372,8 +377,14 @@ class CorePlanner:
         self.bias = np.left_shift(self.c.neurons["bias_mantissa"],
                                   self.c.neurons["bias_exponent"])
         loaded = [d for d in self.network.drives if d.target in {p.name for p in populations}]
+        limit, open_ = self.program.target.neuron, patchable(self.program)
+        # Any network of this shape has biases where this one has some, and only there.
+        self.biased = bool(np.any(self.bias)) or any(
+            self.network.scheduled.register_biases.get(p.name) for p in populations)
+        most_bias = limit.bias_mantissa_max << limit.bias_exponent_max if (
+            open_ and self.biased) else int(np.abs(self.bias).max(initial=0))
         # What the host loads comes on top of what a neuron has.
-        self.most_bias = int(np.abs(self.bias).max(initial=0)) + max(
+        self.most_bias = most_bias + max(
             (d.mantissa_max << d.exponent_max for d in loaded), default=0)
         self.threshold = np.left_shift(
             self.c.thresholds["threshold"][self.c.neurons["threshold"]], machine.threshold_shift)
@@ -381,8 +392,10 @@ class CorePlanner:
             self.c.configurations["current_decay"][self.c.neurons["configuration"]])
         self.keep_u = keep_u
         shift = machine.input_shift + self.base
+        self.most_threshold = limit.threshold_max << machine.threshold_shift if open_ else int(
+            self.threshold.max(initial=0))
         most = ((1 << (u - 1)) + (1 << (acc - 1 + shift)), (1 << (v - 1)) + (1 << (u - 1)) + (
-            self.most_bias), int(self.threshold.max(initial=0)))
+            self.most_bias), self.most_threshold)
         total = max(signed_bits(-m, m) for m in most) + (count if delayed else 0)
         sent = max(self.payloads.population[p.name] for p in populations)
         if total > 32 or self.size > 1 << 23:
@@ -451,16 +464,16 @@ class CorePlanner:
 
     def _synaptic_memory(self, p: dict[str, int], images: dict[str, Image]) -> None:
         p["DENSE_WORDS"], p["SPARSE_WORDS"] = self.dense_words, self.sparse_words
-        dense_bits = sparse_bits = 2
+        dense_bits = sparse_bits = least = self._format_bits()
         if self.dense:
             words = np.concatenate(self.dense)
-            dense_bits = max(2, signed_bits(int(words.min()), int(words.max())))
+            dense_bits = max(least, signed_bits(int(words.min()), int(words.max())))
             images["DENSE_INIT"] = Image(len(words), tuple(
                 (words[:, i], dense_bits) for i in range(self.lanes)))
         if self.sparse:
             offsets = np.concatenate([o for o, _ in self.sparse])
             weights = np.concatenate([w for _, w in self.sparse])
-            sparse_bits = max(2, signed_bits(int(weights.min()), int(weights.max())))
+            sparse_bits = max(least, signed_bits(int(weights.min()), int(weights.max())))
             images["SPARSE_INIT"] = Image(len(weights), tuple(
                 part for i in range(self.lanes)
                 for part in ((offsets[:, i], p["ADDR"]), (weights[:, i], sparse_bits))))
@@ -470,6 +483,14 @@ class CorePlanner:
         p["WEIGHT"] = max((sparse_bits if f.sparse else dense_bits) + f.shift
                           for f in self.formats)
         p["PRODUCT"] = p["WEIGHT"] + (p["PAYLOAD"] if p["PAYLOAD"] > 1 else 0)
+
+    def _format_bits(self) -> int:
+        """Bits that any weight of a core's formats has room in, where others may come; else 2."""
+        if not patchable(self.program):
+            return 2
+        names = {self.program.symbols.projections[int(i)] for i in self.c.formats["projection"]}
+        return max([2, *(q.format.bits + (not q.format.signed)
+                         for q in self.network.projections if q.name in names)])
 
     def _bank(self, p: dict[str, int]) -> int:
         """Block RAMs of 1,024 words: where a memory has many of them they are banks."""
@@ -512,14 +533,15 @@ class CorePlanner:
             biases = np.zeros(n, np.int64)
             biases[self.slot] = values.pop("BIAS")
             images["BIASES"] = Image(n, ((biases, p["LOADED"]),))
+        fields = self._open_fields(p) if patchable(self.program) else {}
         for name, column in values.items():
             column = np.asarray(column, np.int64)
             low, high = int(column.min()), int(column.max())
-            if low == high:
+            if low == high and name not in fields:
                 p[name] = low & 0xFFFFFFFF
                 continue
             signed = name in ("BIAS", "INITIAL")
-            width = signed_bits(low, high) if signed else high.bit_length()
+            width = fields.get(name) or (signed_bits(low, high) if signed else high.bit_length())
             whole = np.full(n, column[0])
             whole[self.slot] = column
             part = early if name in EARLY else late
@@ -529,6 +551,18 @@ class CorePlanner:
             p[name + "_RECORD"] = max(1, sum(bits for _, bits in part))
             if part:
                 images[name + "_RECORDS"] = Image(n, tuple(part))
+
+    def _open_fields(self, p: dict[str, int]) -> dict[str, int]:
+        """Bits of what depends on a network's training: fields, even where all neurons share it.
+        Resets, comparisons and starts do not."""
+        fields = {"KEEP_V": KEEP_BITS, "THRESHOLD": self.most_threshold.bit_length()}
+        if p["FILTER"]:
+            fields["KEEP_U"] = KEEP_BITS
+        if self.biased:
+            fields["BIAS"] = signed_bits(-self.most_bias, self.most_bias)
+        if np.any(self.c.neurons["initial_v"]):
+            fields["INITIAL"] = p["V"]
+        return fields
 
     # ---- Output axons.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from neurocompile.bits import Ints
 from neurocompile.data import Dataset
@@ -68,7 +69,15 @@ def counted_sample(plan: ChipPlan, places: list[tuple[str, Ints, Ints]], encoded
                    sample: int, run: IntegerRun, recorded: int) -> Counted:
     """What a sample takes whose spikes of all populations are ``run.s[...][recorded]``; ``places``
     as :func:`places_of` gives them."""
+    return count_cycles(plan, words_of(plan, encoded, sample, run.n_steps),
+                        sent_by(plan, places, run, recorded))
+
+
+def sent_by(plan: ChipPlan, places: list[tuple[str, Ints, Ints]], run: IntegerRun,
+            recorded: int) -> npt.NDArray[np.int32]:
+    """What each place for a neuron sent in each step, [step, place of all cores]; ``recorded``:
+    the sample's number in ``run``."""
     spikes = np.zeros((run.n_steps, sum(core.neurons for core in plan.cores)), np.int32)
     for population, element, slot in places:
         spikes[:, slot] = run.s[population][recorded][:, element]
-    return count_cycles(plan, words_of(plan, encoded, sample, run.n_steps), spikes)
+    return spikes

@@ -9,22 +9,41 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neurocompile.diagnostics import fail
+from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.target import Fpga
+from neurocompile_backends.rtl.contents import (
+    Layout,
+    Unfound,
+    differing,
+    exchangeable,
+    fill,
+    find,
+    levels_of,
+    stand_ins,
+)
+from neurocompile_backends.rtl.parts import critical_path, parts_of
 
 INSTALL = "pip install 'neurocompile[fpga]'"
 TIMEOUT_SECONDS = 3600
+RESOURCES = "resources.json"
+"""What a build found: ``Built``."""
+
+PLACED, LAYOUT = "placed.asc", "memories.json"
+"""What a bitstream that takes other contents comes with: the placed design before it got its
+contents, and where they go (``contents.Layout``)."""
+
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Family:
     """What a family is built with: the tools, and the commands between them. ``{device}``,
-    ``{package}``, ``{clock}``, ``{seed}``, ``{top}`` and ``{pins}`` are filled in."""
+    ``{package}``, ``{clock}``, ``{seed}``, ``{top}`` and ``{pins}`` are filled in. ``block``: the
+    block RAM of a device; where it is named, contents are put in after place and route."""
 
     tools: tuple[str, ...]
     synthesize: str
@@ -33,17 +52,18 @@ class Family:
     pack: tuple[str, ...]
     bitstream: str
     cells: Mapping[str, str]
+    block: str = ""
 
 
 FAMILIES: dict[str, Family] = {
     "ice40": Family(
         ("yosys", "nextpnr-ice40", "icepack"),
         "synth_ice40 -top {top} {dsp} -spram -json design.json",
-        ("--{device}", "--package", "{package}", "--json", "design.json", "--asc", "design.asc",
+        ("--{device}", "--package", "{package}", "--json", "design.json", "--asc", PLACED,
          "--pcf-allow-unconstrained"),
         "--pcf", ("design.asc", "design.bin"), "design.bin",
         {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM", "dsps": "ICESTORM_DSP",
-         "sprams": "ICESTORM_SPRAM"}),
+         "sprams": "ICESTORM_SPRAM"}, "SB_RAM40_4K"),
     "ecp5": Family(
         ("yosys", "nextpnr-ecp5", "ecppack"),
         "synth_ecp5 -top {top} -json design.json",
@@ -63,7 +83,11 @@ class Built:
     mhz
         The clock that place and route reached; ``wanted_mhz`` is what it was asked for.
     critical
-        The slowest path from register to register: (cell or net, ns so far).
+        The slowest path from register to register: (module and signal, ns so far).
+    parts
+        What cores and the parts that they share take of ``used``, and of ``ffs`` (``parts``).
+    patchable
+        Other contents of its memories can be put into the bitstream; else ``why_not``.
     """
 
     device: str
@@ -73,18 +97,23 @@ class Built:
     mhz: float
     wanted_mhz: float
     critical: tuple[tuple[str, float], ...]
+    parts: dict[str, dict[str, Any]]
+    patchable: bool = False
+    why_not: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def find_tool(name: str) -> list[str]:
+def find_tool(name: str, *, native: bool = False) -> list[str]:
     """The command of a tool: the ``fpga`` extra's beside this Python, else the machine's.
 
-    Raises ``CompileError``: E865.
+    ``native``: the machine's before the extra's, which takes half a second to start; for tools
+    whose version does not matter. Raises ``CompileError``: E865.
     """
     beside = str(Path(sys.executable).parent)
-    for candidate in (f"yowasp-{name}", name):
+    candidates = (f"yowasp-{name}", name)
+    for candidate in reversed(candidates) if native else candidates:
         found = shutil.which(candidate, path=beside) or shutil.which(candidate)
         if found is not None:
             return [found]
@@ -119,34 +148,102 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
         for path, content in files.items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_bytes(content)
-        sources = " ".join(sorted(path for path in files if path.endswith(".v")))
+        memories = exchangeable(files, levels_of(fpga.patchable)) if family.block else {}
         dsp = "-dsp" if fpga.dsps else ""
-        (work / "synthesis.ys").write_text(
-            f"read_verilog -defer {sources}\n"
-            f"{family.synthesize.format(top=top, dsp=dsp)}\n"
-            "tee -q -o cells.json stat -json\n")
+        script = "".join(f"{line}\n" for line in (
+            "read_verilog -defer{define} "
+            + " ".join(sorted(path for path in files if path.endswith(".v"))),
+            family.synthesize.format(top=top, dsp=dsp), "tee -q -o cells.json stat -json"))
         say("synthesis")
-        _run([*tools["yosys"], "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+        why_not = _synthesize(tools["yosys"], work, script, memories, fpga, family)
         command = [*tools[family.tools[1]],
                    *(part.format(device=fpga.device, package=fpga.package)
                      for part in family.place),
                    "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--report", "nextpnr.json",
-                   "--timing-allow-fail", "--log", "nextpnr.log", "--quiet"]
+                   "--write", "placed.json", "--timing-allow-fail", "--log", "nextpnr.log",
+                   "--quiet"]
         if pins is not None:
             (work / "pins").write_text(pins)
             command += [family.pins, "pins"]
         say("place and route")
-        _run(command, work, "nextpnr.log", fpga)
+        run_tool(command, work, "nextpnr.log", fpga)
         say("packing")
-        _run([*tools[family.tools[2]], *family.pack], work, "")
-        built = _read(work, fpga, family, clock_mhz)
-        (work / "resources.json").write_text(json.dumps(built.to_dict(), indent=1) + "\n")
+        if family.block:
+            _put_contents(work, memories, why_not)
+        run_tool([*tools[family.tools[2]], *family.pack], work)
+        if not why_not:
+            check_contents(work, family.bitstream, memories)
+        built = replace(_read(work, fpga, family, clock_mhz), patchable=not why_not,
+                        why_not=why_not)
+        (work / RESOURCES).write_text(json.dumps(built.to_dict(), indent=1) + "\n")
         work.replace(output)
         work.mkdir()  # for the context to remove
     return built
 
 
-def _run(command: Sequence[str], work: Path, log: str, fpga: Fpga | None = None) -> None:
+def _synthesize(yosys: Sequence[str], work: Path, script: str, memories: Mapping[str, bytes],
+                fpga: Fpga, family: Family) -> str:
+    """Synthesize with stand-ins for what memories hold, if the device has room for all of them in
+    block RAM; else with their contents, where synthesis may choose. Why it has none, or ""."""
+    why_not = "" if family.block else "contents are put into bitstreams of an iCE40 only"
+    if memories:
+        for path, content in stand_ins(memories).items():
+            (work / path).write_bytes(content)
+        level = levels_of(fpga.patchable)
+        (work / "synthesis.ys").write_text(script.format(define=f" -DNC_BLOCK={level}"))
+        run_tool([*yosys, "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+        blocks = _cells(work).get(family.block, 0)
+        for path, content in memories.items():
+            (work / path).write_bytes(content)
+        if blocks <= fpga.brams:
+            return why_not
+        why_not = f"its memories would take {blocks} of {fpga.brams} block RAMs"
+    (work / "synthesis.ys").write_text(script.format(define=""))
+    run_tool([*yosys, "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+    return why_not
+
+
+def _cells(work: Path) -> dict[str, int]:
+    """Cells of a synthesized design by type. Yosys 0.70 wraps a count, 0.23 does not."""
+    design = json.loads((work / "cells.json").read_text())["design"]
+    return {name: int(count["count"] if isinstance(count, dict) else count)
+            for name, count in design["num_cells_by_type"].items()}
+
+
+def _put_contents(work: Path, memories: Mapping[str, bytes], why_not: str) -> None:
+    """From ``PLACED`` with its stand-ins to ``design.asc``, and ``LAYOUT``."""
+    placed = work / PLACED
+    if why_not:
+        placed.replace(work / "design.asc")
+        return
+    asc = placed.read_text()
+    try:
+        layout = find(asc, memories)
+    except Unfound as error:
+        raise fail("E893", str(error), "this memory is not in the block RAMs of the placed design",
+                   hint="report it with the network it comes from") from error
+    (work / "design.asc").write_text(fill(asc, layout, memories))
+    (work / LAYOUT).write_text(json.dumps(layout.to_dict()) + "\n")
+
+
+def check_contents(work: Path, bitstream: str, memories: Mapping[str, bytes]) -> None:
+    """Unpack a bitstream of an iCE40 and compare every bit of its memories with what they are to
+    hold. Raises ``CompileError``: E893, E865, E867."""
+    unpacked = "unpacked.asc"
+    run_tool([*find_tool("iceunpack", native=True), bitstream, unpacked], work)
+    layout = Layout.from_dict(json.loads((work / LAYOUT).read_text()))
+    wrong = differing((work / unpacked).read_text(), layout, memories)
+    (work / unpacked).unlink()
+    found = Diagnostics()
+    for path, bits in sorted(wrong.items()):
+        found.add("E893", path, "the bitstream does not hold what this memory is to hold",
+                  got=f"{bits} bits differ", hint="report it with the network it comes from")
+    found.raise_if_errors()
+
+
+def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | None = None) -> None:
+    """Run a tool in the folder ``work``. ``fpga``: it is what place and route finds too small.
+    Raises ``CompileError``: E866, E867."""
     try:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False,
                               timeout=TIMEOUT_SECONDS)
@@ -176,13 +273,11 @@ def _read(work: Path, fpga: Fpga, family: Family, clock_mhz: float) -> Built:
     there = {name: int(use[cell]["available"]) for name, cell in family.cells.items()
              if cell in use}
     clocks = [float(clock["achieved"]) for clock in found["fmax"].values()]
-    path: list[tuple[str, float]] = []
-    for candidate in found.get("critical_paths", []):
-        if candidate["from"] == candidate["to"]:  # of one clock
-            at = 0.0
-            for part in candidate["path"]:
-                at += float(part["delay"])
-                path.append((part.get("net") or part["to"]["cell"], round(at, 2)))
-            break
+    path = next((p["path"] for p in found.get("critical_paths", [])
+                 if p["from"] == p["to"]), ())  # of one clock
+    placed = work / "placed.json"
+    parts = parts_of(json.loads(placed.read_text()), family.cells)
+    placed.unlink()  # many times as large as all the rest
     return Built(f"{fpga.family} {fpga.device} {fpga.package}", family.bitstream, used, there,
-                 min(clocks, default=0.0), clock_mhz, tuple(path))
+                 min(clocks, default=0.0), clock_mhz, critical_path(path),
+                 {name: part.to_dict() for name, part in parts.items()})

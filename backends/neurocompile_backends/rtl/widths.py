@@ -20,6 +20,11 @@ class Payloads:
     core: tuple[int, ...]
 
 
+def patchable(program: Program) -> bool:
+    """Is the hardware to be made for any weights?"""
+    return program.target.fpga is not None and program.target.fpga.patchable
+
+
 def payloads_of(program: Program, network: QuantizedNetwork, contents: list[CoreContents],
                 outputs: dict[str, int]) -> Payloads:
     host = {}
@@ -47,7 +52,7 @@ def payloads_of(program: Program, network: QuantizedNetwork, contents: list[Core
 def membrane_bits(program: Program, bounds: Bounds | None, name: str) -> tuple[int, int]:
     """Bits of a membrane, and where it saturates (0: proved never to)."""
     machine = program.target.machine
-    if bounds is None or not bounds.proved or bounds.v_saturates:
+    if patchable(program) or bounds is None or not bounds.proved or bounds.v_saturates:
         return machine.v_bits, machine.v_limit
     low, high = int(bounds.v_low.min(initial=0)), int(bounds.v_high.max(initial=0))
     if max(-low, high) > machine.v_limit:

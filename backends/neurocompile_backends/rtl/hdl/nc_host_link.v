@@ -32,11 +32,11 @@ module nc_host_link #(
     parameter WORD_BYTES = 3,
     parameter AXON = 10,
     parameter PAYLOAD = 1,
-    parameter LOG2_BUFFER = 9,
-    parameter [31:0] ID = 0     // of the network, so that the host knows whom it talks to
+    parameter LOG2_BUFFER = 9
 ) (
     input             clk,
     input             rst,
+    input  [31:0]     id,           // of the network, so that the host knows whom it talks to
     // Bytes from the host, one after the other in no less than 16 cycles.
     input             byte_valid,
     input  [7:0]      byte_data,
@@ -189,7 +189,7 @@ module nc_host_link #(
         if (free) begin
             fresh <= 1'b1;
             if (hello) begin
-                packet <= {{PACKET - 38{1'b0}}, ID, tag, SEND_HELLO};
+                packet <= {{PACKET - 38{1'b0}}, id, tag, SEND_HELLO};
                 left <= HELLO_SENT[2:0];
             end else if (failed || credits != 2'd0) begin
                 packet <= {{PACKET - 7{1'b0}}, failed ? FAULT : CREDIT, SEND_STATUS};

@@ -7,11 +7,11 @@ module nc_host_uart #(
     parameter WORD_BYTES = 3,
     parameter AXON = 10,
     parameter PAYLOAD = 1,
-    parameter LOG2_BUFFER = 9,
-    parameter [31:0] ID = 0
+    parameter LOG2_BUFFER = 9
 ) (
     input             clk,
     input             rst,
+    input  [31:0]     id,           // of the network, so that the host knows whom it talks to
     input             rx,
     output            tx,
     // nc_top, as in nc_host_link.
@@ -48,9 +48,9 @@ module nc_host_uart #(
 
     nc_host_link #(
         .WORD(WORD), .FLIT_BYTES(FLIT_BYTES), .WORD_BYTES(WORD_BYTES), .AXON(AXON),
-        .PAYLOAD(PAYLOAD), .LOG2_BUFFER(LOG2_BUFFER), .ID(ID)
+        .PAYLOAD(PAYLOAD), .LOG2_BUFFER(LOG2_BUFFER)
     ) link (
-        .clk(clk), .rst(rst),
+        .clk(clk), .rst(rst), .id(id),
         .byte_valid(byte_valid), .byte_data(byte_data), .byte_broken(byte_broken),
         .send_valid(send_valid), .send_ready(send_ready), .send_data(send_data),
         .chip_rst(chip_rst),

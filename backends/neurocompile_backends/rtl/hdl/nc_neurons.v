@@ -137,7 +137,7 @@ module nc_neurons #(
     generate
         if (RECORDS != "") begin : g_records
             nc_rom #(
-                .WIDTH(RECORD), .DEPTH(ROWS * LANES), .ADDR(INDEX), .INIT(RECORDS)
+                .WIDTH(RECORD), .DEPTH(ROWS * LANES), .ADDR(INDEX), .INIT(RECORDS), .LEVEL(1)
             ) records (
                 .clk(clk), .read(scanning), .read_addr(index), .read_data(record)
             );
@@ -277,7 +277,8 @@ module nc_neurons #(
     generate
         if (LATE_RECORDS != "") begin : g_late_records
             nc_rom #(
-                .WIDTH(LATE_RECORD), .DEPTH(ROWS * LANES), .ADDR(INDEX), .INIT(LATE_RECORDS)
+                .WIDTH(LATE_RECORD), .DEPTH(ROWS * LANES), .ADDR(INDEX), .INIT(LATE_RECORDS),
+                .LEVEL(1)
             ) records (
                 .clk(clk), .read(valid3), .read_addr(index3), .read_data(late)
             );

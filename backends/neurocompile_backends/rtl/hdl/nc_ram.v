@@ -16,14 +16,20 @@ module nc_ram #(
     input      [ADDR-1:0]  write_addr,
     input      [WIDTH-1:0] write_data
 );
-    (* no_rw_check *) reg [WIDTH-1:0] mem[0:DEPTH-1];
+`ifdef NC_BLOCK
+    // Whole blocks, where a file says what is in them: as in nc_rom.
+    localparam WORDS = INIT != "" ? (DEPTH + 255) / 256 * 256 : DEPTH;
+`else
+    localparam WORDS = DEPTH;
+`endif
+    (* no_rw_check *) reg [WIDTH-1:0] mem[0:WORDS-1];
 
     generate
         if (INIT != "") begin : g_file
             initial $readmemh(INIT, mem);
         end else begin : g_zero
             integer i;
-            initial for (i = 0; i < DEPTH; i = i + 1) mem[i] = {WIDTH{1'b0}};
+            initial for (i = 0; i < WORDS; i = i + 1) mem[i] = {WIDTH{1'b0}};
         end
     endgenerate
 

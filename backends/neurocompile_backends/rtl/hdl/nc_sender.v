@@ -54,7 +54,7 @@ module nc_sender #(
         .write(in_valid), .write_addr(tail), .write_data({in_sent, in_index})
     );
     nc_rom #(
-        .WIDTH(FAN + OUT), .DEPTH(NEURONS), .ADDR(INDEX), .INIT(FIRSTS)
+        .WIDTH(FAN + OUT), .DEPTH(NEURONS), .ADDR(INDEX), .INIT(FIRSTS), .LEVEL(2)
     ) firsts (
         .clk(clk), .read(state == ENTRY), .read_addr(entry[INDEX-1:0]), .read_data(first)
     );
@@ -68,7 +68,7 @@ module nc_sender #(
     wire [FLIT-1:0] flit;
 
     nc_rom #(
-        .WIDTH(FLIT), .DEPTH(OUTS), .ADDR(OUT), .INIT(AXONS)
+        .WIDTH(FLIT), .DEPTH(OUTS), .ADDR(OUT), .INIT(AXONS), .LEVEL(2)
     ) axons (
         .clk(clk), .read(state == FETCH || ahead), .read_addr(axon), .read_data(flit)
     );

@@ -106,7 +106,7 @@ module nc_synapses #(
     wire take = in_valid && in_ready;
 
     nc_rom #(
-        .WIDTH(RECORD), .DEPTH(AXONS), .ADDR(AXON), .INIT(RECORDS)
+        .WIDTH(RECORD), .DEPTH(AXONS), .ADDR(AXON), .INIT(RECORDS), .LEVEL(2)
     ) records (
         .clk(clk), .read(take), .read_addr(in_axon), .read_data(read_record)
     );
