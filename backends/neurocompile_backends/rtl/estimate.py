@@ -36,9 +36,6 @@ LARGE_RAM_BITS = 16 * 16384
 GROUP = 7
 """Bits of a word in a byte of the host's link."""
 
-MODULES = ("fifo", "synapses", "accumulators", "neurons", "sender", "core")
-"""Of a core."""
-
 
 @dataclass(frozen=True)
 class Resources:
@@ -102,7 +99,7 @@ def core_resources(core: CorePlan, fpga: Fpga) -> Resources:
 def shared_resources(plan: ChipPlan, fpga: Fpga) -> Resources:
     """Of bus and control. Depends on the number of cores and their widths, not on their lanes."""
     memories = [map_memory(m, fpga.family) for m in shared_memories(plan, LOG2_HOST_FIFO)]
-    return _resources(shared_parts(plan, memories), memories, (), fpga)
+    return _resources(shared_modules(plan, fpga), memories, (), fpga)
 
 
 def link_resources(plan: ChipPlan, fpga: Fpga) -> Resources:
@@ -117,7 +114,14 @@ def core_modules(core: CorePlan, fpga: Fpga) -> dict[str, Parts]:
     return core_parts(core, mapped_memories(core, fpga), products_of(core), without)
 
 
+def shared_modules(plan: ChipPlan, fpga: Fpga) -> dict[str, Parts]:
+    """The parts of bus and control."""
+    return shared_parts(plan, [map_memory(m, fpga.family)
+                               for m in shared_memories(plan, LOG2_HOST_FIFO)])
+
+
 def link_modules(plan: ChipPlan) -> dict[str, Parts]:
+    """The parts of the host's link."""
     word = KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits
     return link_parts(max(2, -(-word // GROUP)))
 
@@ -130,10 +134,10 @@ def mapped_memories(core: CorePlan, fpga: Fpga) -> list[Mapped]:
 def _resources(modules: Mapping[str, Parts], memories: Iterable[Mapped],
                products: Iterable[Product], fpga: Fpga) -> Resources:
     luts = ffs = 0.0
-    table = _coefficients()[fpga.family]
+    table = coefficients().get(fpga.family, {})
     for module, parts in modules.items():
         for name, amount in parts.items():
-            lut, ff = table[module].get(name, (0.0, 0.0))
+            lut, ff = table.get(module, {}).get(name, (0.0, 0.0))
             luts += lut * amount
             ffs += ff * amount
     counts = {"block": 0, "large": 0}
@@ -145,7 +149,7 @@ def _resources(modules: Mapping[str, Parts], memories: Iterable[Mapped],
 
 
 @cache
-def _coefficients() -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
+def coefficients() -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
     """Family -> module -> part -> (logic cells, flip-flops) of one of it."""
     text = (resources.files("neurocompile_backends.rtl") / "estimate.toml").read_text("utf-8")
     found: dict[str, dict[str, dict[str, tuple[float, float]]]] = tomllib.loads(text)
