@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from contracts import contract_of, recording
@@ -15,12 +16,23 @@ from neurocompile.diagnostics import CompileError
 from neurocompile_backends.rtl import synthesis
 from neurocompile_backends.rtl.backend import backend, plan_of
 from neurocompile_backends.rtl.command import build_bitstream_of
+from neurocompile_backends.rtl.estimate import estimate
 from neurocompile_backends.rtl.generate import design_files
 
 
 def compiled(name: str, target: str) -> Build:
     recorded = recording(name, 1)
     return nc.compile(recorded.network, target, contract=contract_of(name, recorded))
+
+
+def assert_estimated(built: Build, known: dict[str, Any], *, link: bool) -> None:
+    """RAMs and multipliers exactly, logic cells within 15 %."""
+    fpga = built.mapping.target.fpga
+    assert fpga is not None
+    total = estimate(plan_of(built.mapping), fpga, link=link).total
+    for name in ("brams", "dsps", "sprams"):
+        assert getattr(total, name) == known["used"].get(name, 0), name
+    assert abs(total.luts / known["used"]["luts"] - 1) <= 0.15
 
 
 def codes(error: pytest.ExceptionInfo[CompileError]) -> list[str]:
@@ -35,6 +47,7 @@ def test_a_build_becomes_a_bitstream_of_an_hx8k(tmp_path: Path) -> None:
     assert known["used"]["luts"] <= 2400
     assert known["used"]["brams"] <= known["available"]["brams"] == 32
     assert known["mhz"] >= known["wanted_mhz"] == 50
+    assert_estimated(built, known, link=False)
     bits = (tmp_path / "bit" / "design.bin").read_bytes()
     assert bits[:2] == b"\xff\x00"  # how icepack begins
     assert len(bits) == 135_100
@@ -51,7 +64,8 @@ def test_a_network_too_large_for_its_device_is_refused(tmp_path: Path) -> None:
     """784 x 100 weights are 162 block RAMs, of which an HX8K has 32."""
     with pytest.raises(CompileError) as error:
         build_bitstream_of(compiled("mnist_mlp", "ice40-hx8k").mapping, tmp_path / "bit")
-    assert codes(error) == ["E866"]
+    assert codes(error) == ["E880"]
+    assert "ecp5" in error.value.diagnostics[0].hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -98,8 +112,9 @@ def test_a_board_is_one_of_ours_with_the_device_compiled_for(board: str, target:
 
 def test_784_100_10_fits_an_up5k_with_its_uart(tmp_path: Path) -> None:
     """The goal: at most 2,000 logic cells, at least 30 MHz, at most 1,800 cycles a step."""
-    known = build_bitstream_of(compiled("mnist_mlp", "ice40-up5k").mapping, tmp_path / "bit",
-                               board="icebreaker", clock_mhz=30)
+    built = compiled("mnist_mlp", "ice40-up5k")
+    known = build_bitstream_of(built.mapping, tmp_path / "bit", board="icebreaker", clock_mhz=30)
+    assert_estimated(built, known, link=True)
     assert known["used"]["luts"] <= 2000
     assert known["used"]["sprams"] == 4
     assert known["mhz"] >= 30

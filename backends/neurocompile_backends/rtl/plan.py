@@ -28,7 +28,7 @@ def plan_chip(program: Program, network: QuantizedNetwork,
         lanes = (program.target.timing.lanes,) * len(program.cores)
     if max(lanes) > MOST_LANES:
         raise Unsupported(program.target.name, "a core has too many lanes",
-                          got=f"timing.lanes = {max(lanes)}", limit=str(MOST_LANES))
+                          got=f"{max(lanes)} lanes", limit=str(MOST_LANES))
     contents = [read_core(program, i) for i in range(len(program.cores))]
     outputs = _outputs(program, network)
     latest = max((int(c.sections["start"].max(initial=0)) for c in contents), default=0)
