@@ -185,7 +185,7 @@ def _lanes(text: str | None) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if all(part.isdecimal() and 1 <= int(part) <= 256 for part in parts):
         return tuple(int(part) for part in parts)
-    raise fail("E209", "--lanes", "not numbers of lanes", got=text, limit="1 to 256, by core",
+    raise fail("E881", "--lanes", "not numbers of lanes", got=text, limit="1 to 256, by core",
                hint="for example --lanes 8 or --lanes 8,4")
 
 
@@ -387,6 +387,9 @@ def compile_(model: Model, target: Target,
                        got=decay_rounding, limit="nearest or floor")
         emitters = [load_emitter(name) for name in dict.fromkeys(backend or ())]
         spec = load_target(target)
+        if lanes is not None and spec.fpga is None and "rtl" not in (backend or ()):
+            raise fail("E881", "--lanes", "this target has no lanes to choose", got=spec.name,
+                       hint="leave it out, or compile for an FPGA")
         agreed = _contract(contract, dt, input_mode, input_max)
         network, notes = api.load_with_notes(model)
         data = None if calibrate is None else _data(

@@ -143,7 +143,7 @@ def test_more_lanes_than_a_core_has_are_refused(lanes: int) -> None:
     target = replace(built.mapping.target,
                      timing=replace(built.mapping.target.timing, lanes=lanes))
     (found,) = backend.check(replace(built.mapping, target=target))
-    assert (found.code, found.limit) == ("E863", "256")
+    assert (found.code, found.limit) == ("E863", "1 to 256")
 
 
 def test_names_of_users_are_no_verilog() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from neurocompile_backends.rtl.design import CorePlan
 
 
@@ -29,12 +31,13 @@ KEEP_BITS = 13
 @dataclass(frozen=True)
 class Product:
     """A multiplication: widths of its operands and of what is used of it, and which part of a core
-    it is in."""
+    it is in. ``rows``: multiples of ``a`` that are added where it is logic."""
 
     module: str
     a: int
     b: int
     product: int
+    rows: int
 
 
 def products_of(core: CorePlan) -> list[Product]:
@@ -44,13 +47,15 @@ def products_of(core: CorePlan) -> list[Product]:
     for state, bits in (("V", p["V"]), ("U", p["U"] if p["FILTER"] else 0)):
         keep = _bits(p, f"KEEP_{state}")
         if bits and keep:
-            found.append(Product("neurons", bits, keep, bits + KEEP_BITS - 1))
+            found.append(Product("neurons", bits, keep, bits + KEEP_BITS - 1,
+                                 _rows(core, f"KEEP_{state}")))
     if p["PAYLOAD"] > 1:
-        found += [Product("synapses", p["WEIGHT"], p["PAYLOAD"], p["PRODUCT"])] * p["LANES"]
+        found += [Product("synapses", p["WEIGHT"], p["PAYLOAD"], p["PRODUCT"],
+                          min(p["WEIGHT"], p["PAYLOAD"]))] * p["LANES"]
     if p["DELAYED"]:
         threshold = _bits(p, "THRESHOLD")
         if threshold:
-            found.append(Product("neurons", threshold, p["COUNT"], p["SUM"]))
+            found.append(Product("neurons", threshold, p["COUNT"], p["SUM"], p["COUNT"]))
     return found
 
 
@@ -60,6 +65,19 @@ def _bits(p: dict[str, int], name: str) -> int:
         return p[f"{name}_BITS"]
     value = p[name]
     return 0 if value & (value - 1) == 0 else value.bit_length()
+
+
+def _rows(core: CorePlan, name: str) -> int:
+    """Bits of an operand that are ever 1."""
+    p = core.parameters
+    if f"{name}_BITS" not in p:
+        return bin(p[name]).count("1")
+    at, ever = 0, 0
+    for values, bits in core.images["NEURON_RECORDS"].fields:
+        if at == p[f"{name}_AT"]:
+            ever = int(np.bitwise_or.reduce(values))
+        at += bits
+    return bin(ever).count("1")
 
 
 def blocks_of(product: Product, family: str) -> int:

@@ -78,7 +78,7 @@ def _memory(parts: Parts, mapped: Mapped) -> None:
 def _multiply(parts: Parts, product: Product, family: str | None) -> None:
     blocks = blocks_of(product, family) if family else 0
     if not blocks:
-        parts["product"] = parts.get("product", 0) + product.a * product.b
+        parts["product"] = parts.get("product", 0) + product.a * max(0, product.rows - 1)
     elif blocks > 1:
         parts["join"] = parts.get("join", 0) + (blocks - 1) * product.a
 
