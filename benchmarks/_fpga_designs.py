@@ -1,4 +1,5 @@
-"""Designs that the estimator is fitted and tested with, and what synthesis and packing make of them.
+"""Designs that the estimator is fitted and tested with, and what synthesis and packing make of
+them.
 
 Counts are taken by module: cells keep the names of the hierarchy that synthesis flattened. Where
 cells share a logic cell (iCE40: a LUT, its carry and its flip-flop) the packer's rules are applied

@@ -120,7 +120,8 @@ def write_table(tables: dict[str, Table]) -> None:
 def row_of(design: Planned, row: dict[str, Any], without: tuple[int, int]) -> dict[str, Any]:
     exact = estimates.estimate(design.plan, design.fpga, link=design.board is not None).total
     used = row["used"]
-    kinds = {kind: [getattr(exact, kind), used.get(kind, 0)] for kind in ("brams", "dsps", "sprams")}
+    kinds = {kind: [getattr(exact, kind), used.get(kind, 0)]
+             for kind in ("brams", "dsps", "sprams")}
     return {"luts": [without[0], used["luts"]], "error": round(without[0] / used["luts"] - 1, 4),
             "ffs": [without[1], sum(m["ffs"] for m in row["modules"].values())], **kinds}
 

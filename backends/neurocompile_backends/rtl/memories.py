@@ -141,7 +141,7 @@ def _candidates(memory: Memory, family: str) -> Iterator[Ram]:
     """The cheapest RAM of each kind; of those alike the first."""
     cheapest: dict[str, tuple[float, Ram]] = {}
     for ram in RAMS[family]:
-        if memory.asynchronous and not ram.asynchronous or not (memory.writes or ram.rom):
+        if (memory.asynchronous and not ram.asynchronous) or not (memory.writes or ram.rom):
             continue
         cost = _geometry(memory, ram)[0]
         if ram.kind not in cheapest or cost < cheapest[ram.kind][0]:

@@ -22,7 +22,7 @@ class Block:
     least_product: int
 
 
-BLOCKS = {"ice40": Block(16, 2, 11), "ecp5": Block(18, 2, 9)}
+BLOCKS = {"ice40": Block(16, 2, 11), "ecp5": Block(18, 2, 0)}
 
 KEEP_BITS = 13
 """Of a decay (``nc_decay``)."""
