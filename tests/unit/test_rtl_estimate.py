@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "differential"))
 
+from cli_tools import DIGITS, DIGITS_CONTRACT, run
 from contracts import contract_of, recording
 
 import neurocompile as nc
@@ -125,3 +126,14 @@ def test_a_lane_too_many_or_none_is_refused() -> None:
     (found,) = backend.check(compiled("digits", "ecp5-25f", (0,)).mapping)
     assert (found.code, found.limit) == ("E863", "1 to 256")
 
+
+
+@pytest.mark.parametrize(("lanes", "target"), [("0", "ecp5-25f"), ("8,x", "ecp5-25f"),
+                                               ("257", "ecp5-25f"), ("8", "loihi1")])
+def test_impossible_lanes_are_refused_and_nothing_is_written(lanes: str, target: str,
+                                                             tmp_path: Path) -> None:
+    done = run("compile", str(DIGITS), "-t", target, "-c", str(DIGITS_CONTRACT), "--lanes", lanes,
+               "-o", str(tmp_path / "build"))
+    assert done.exit_code == 1
+    assert "E881" in done.stderr
+    assert not (tmp_path / "build").exists()
