@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "differential"))
-
 from cli_tools import DIGITS, DIGITS_CONTRACT, run
 from contracts import contract_of, recording
 
