@@ -180,6 +180,16 @@ def _constraints(path: Path | None) -> Constraints:
     return Constraints() if path is None else load_constraints(path)
 
 
+def _lanes(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if all(part.isdecimal() and 1 <= int(part) <= 256 for part in parts):
+        return tuple(int(part) for part in parts)
+    raise fail("E881", "--lanes", "not numbers of lanes", got=text, limit="1 to 256, by core",
+               hint="for example --lanes 8 or --lanes 8,4")
+
+
 def _thresholds(texts: list[str] | None) -> dict[str, int]:
     parsed: dict[str, int] = {}
     found = Diagnostics()
@@ -367,24 +377,31 @@ def compile_(model: Model, target: Target,
              neurons_per_core: Annotated[int | None, typer.Option(
                  metavar="N",
                  help="At most N neurons on a core; replaces the mapping file's.")] = None,
-             mapping: MappingFile = None, backend: Emit = None,
+             lanes: Annotated[str | None, typer.Option(
+                 metavar="N,...", help="Lanes of the cores of an FPGA, the last for all others; "
+                 "the compiler chooses where not stated.")] = None,
              patchable: Annotated[bool, typer.Option(
                  "--patchable", help="Logic of an FPGA for any weights of this shape, so that "
                  "`patch-weights` can exchange them.")] = False,
-             as_json: Json = False) -> None:
+             mapping: MappingFile = None, backend: Emit = None, as_json: Json = False) -> None:
     """Compile MODEL for a target into the directory BUILD."""
     with reporting(as_json):
         from neurocompile import api, facts, flow
         from neurocompile.backend import load_emitter
         from neurocompile.fixedpoint import Rounding
         from neurocompile.report import tables
+        from neurocompile.report.synthesis import show_resources
         from neurocompile.targets import load_target
+        from neurocompile_backends.rtl.command import resources_of
 
         if decay_rounding not in ("nearest", "floor"):
             raise fail("E207", "--decay-rounding", "there is no such rounding",
                        got=decay_rounding, limit="nearest or floor")
         emitters = [load_emitter(name) for name in dict.fromkeys(backend or ())]
         spec = load_target(target)
+        if lanes is not None and spec.fpga is None and "rtl" not in (backend or ()):
+            raise fail("E881", "--lanes", "this target has no lanes to choose", got=spec.name,
+                       hint="leave it out, or compile for an FPGA")
         if patchable:
             spec = _patchable(spec)
         agreed = _contract(contract, dt, input_mode, input_max)
@@ -393,17 +410,20 @@ def compile_(model: Model, target: Target,
             calibrate, network.inputs, steps, encode, seed, agreed.dt_s, None)
         options = flow.Options(weight_bits, Rounding(decay_rounding), _thresholds(threshold),
                                max_steps, accept_bounds, neurons_per_core,
-                               _constraints(mapping))
+                               replace(_constraints(mapping), lanes=_lanes(lanes)))
         build = api.compile(network, spec, contract=agreed, calibrate=data, options=options)
         said = [d for emitter in emitters for d in emitter.check(build.mapping)]
         build = replace(build, diagnostics=(*notes, *build.diagnostics, *said))
         bundles = [emitter.emit(build.mapping) for emitter in emitters]
         build.save(output, bundles)
         known = facts.build_facts(build)
+        taken = resources_of(build.mapping)
         written = {b.backend: {"path": str(output / b.backend), "files": sorted(b.files)}
                    for b in bundles}
-        _emit({**known, "path": str(output), "bundles": written}, as_json,
+        _emit({**known, "path": str(output), "bundles": written, "resources": taken}, as_json,
               lambda: tables.show_build(out, known))
+        if not as_json and taken is not None:
+            show_resources(out, taken)
         if not as_json:
             for b in written.values():
                 out.print(tables.plain(f"{b['path']}: {', '.join(b['files'])}"), soft_wrap=True)

@@ -53,6 +53,8 @@ class Constraints(Node):
     methods
         Methods of partitioning to try and no others, of ``METHODS``. Empty: all but Mt-KaHyPar,
         whose cost is seldom worth it.
+    lanes
+        Of each core of an FPGA, the last for all others. Empty: the compiler chooses.
     """
 
     neurons_per_core: int | None = None
@@ -63,6 +65,7 @@ class Constraints(Node):
     tiles: dict[int, MeshTile] = field(default_factory=dict)
     chips: dict[str, int] = field(default_factory=dict)
     methods: tuple[str, ...] = ()
+    lanes: tuple[int, ...] = ()
 
     @property
     def pinned(self) -> tuple[int, ...]:

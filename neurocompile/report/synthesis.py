@@ -77,3 +77,16 @@ def show_patched(console: Console, known: dict[str, Any]) -> None:
     console.print(plain(f"{known['output']}/{known['bitstream']}"), soft_wrap=True)
     if known["load"]:
         console.print(plain("load it: " + " ".join(known["load"])), soft_wrap=True)
+
+
+def show_resources(console: Console, known: dict[str, Any]) -> None:
+    """What a network takes of its FPGA by the estimate: by core, and of the device."""
+    names = [name for name in NAMES if name != "ffs" and known["available"][name]]
+    total, there = known["total"], known["available"]
+    show_table(console, f"{known['device']}, logic cells estimated",
+               ("", "lanes", *(NAMES[name] for name in names)), [
+        *((f"core {c['core']}", c["lanes"], *(c[name] for name in names))
+          for c in known["cores"]),
+        ("bus and control", None, *(known["shared"][name] for name in names)),
+        ("all", None, *(total[name] for name in names)),
+        ("of", None, *(there[name] for name in names))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nir
 import pytest
@@ -17,6 +18,7 @@ from neurocompile_backends.rtl import synthesis
 from neurocompile_backends.rtl.backend import backend, plan_of
 from neurocompile_backends.rtl.board import board_files, load_board
 from neurocompile_backends.rtl.command import build_bitstream_of, compiled_as
+from neurocompile_backends.rtl.estimate import estimate
 from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
 
@@ -24,6 +26,16 @@ from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_de
 def compiled(name: str, target: str) -> Build:
     recorded = recording(name, 1)
     return nc.compile(recorded.network, target, contract=contract_of(name, recorded))
+
+
+def assert_estimated(built: Build, known: dict[str, Any], *, link: bool) -> None:
+    """RAMs and multipliers exactly, logic cells within 15 %."""
+    fpga = built.mapping.target.fpga
+    assert fpga is not None
+    total = estimate(plan_of(built.mapping), fpga, link=link).total
+    for name in ("brams", "dsps", "sprams"):
+        assert getattr(total, name) == known["used"].get(name, 0), name
+    assert abs(total.luts / known["used"]["luts"] - 1) <= 0.15
 
 
 def codes(error: pytest.ExceptionInfo[CompileError]) -> list[str]:
@@ -38,6 +50,7 @@ def test_a_build_becomes_a_bitstream_of_an_hx8k(tmp_path: Path) -> None:
     assert known["used"]["luts"] <= 2400
     assert known["used"]["brams"] <= known["available"]["brams"] == 32
     assert known["mhz"] >= known["wanted_mhz"] == 50
+    assert_estimated(built, known, link=False)
     bits = (tmp_path / "bit" / "design.bin").read_bytes()
     assert bits[:2] == b"\xff\x00"  # how icepack begins
     assert len(bits) == 135_100
@@ -54,7 +67,8 @@ def test_a_network_too_large_for_its_device_is_refused(tmp_path: Path) -> None:
     """784 x 100 weights are 162 block RAMs, of which an HX8K has 32."""
     with pytest.raises(CompileError) as error:
         build_bitstream_of(compiled("mnist_mlp", "ice40-hx8k").mapping, tmp_path / "bit")
-    assert codes(error) == ["E866"]
+    assert codes(error) == ["E880"]
+    assert "ecp5" in error.value.diagnostics[0].hint
     assert list(tmp_path.iterdir()) == []
 
 
@@ -103,6 +117,7 @@ def test_784_100_10_fits_an_up5k_with_its_uart(tmp_path: Path) -> None:
     """The goal: at most 2,000 logic cells, at least 30 MHz, at most 1,800 cycles a step."""
     built = compiled("mnist_mlp", "ice40-up5k")
     known = build_bitstream_of(built.mapping, tmp_path / "bit", board="icebreaker", clock_mhz=30)
+    assert_estimated(built, known, link=True)
     assert known["used"]["luts"] <= 2000
     assert known["used"]["sprams"] == 4
     assert known["mhz"] >= 30
@@ -158,7 +173,7 @@ def test_more_lanes_than_a_core_has_are_refused(lanes: int) -> None:
     target = replace(built.mapping.target,
                      timing=replace(built.mapping.target.timing, lanes=lanes))
     (found,) = backend.check(replace(built.mapping, target=target))
-    assert (found.code, found.limit) == ("E863", "256")
+    assert (found.code, found.limit) == ("E863", "1 to 256")
 
 
 def test_names_of_users_are_no_verilog() -> None:

@@ -48,9 +48,14 @@ class RtlBackend:
         return list(found)
 
     def emit(self, mapping: CoreMapping) -> Bundle:
-        """The design: hdl/, mem/, rtl.json. Raises ``CompileError`` (E863)."""
+        """The design: hdl/, mem/, rtl.json. Raises ``CompileError``: E863, E880 (the device has
+        too little of something)."""
         from neurocompile_backends.rtl.generate import design_files
+        from neurocompile_backends.rtl.lanes import too_large
 
+        found = Diagnostics()
+        found.extend(too_large(mapping, self.plan(mapping)))
+        found.raise_if_errors()
         return Bundle(self.name, design_files(self.plan(mapping)))
 
     def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
@@ -89,6 +94,6 @@ backend = RtlBackend()
 def plan_of(mapping: CoreMapping) -> ChipPlan:
     """The hardware of a mapping. Raises ``rtl.design.Unsupported``."""
     from neurocompile.passes.assemble import Assemble
-    from neurocompile_backends.rtl.plan import plan_chip
+    from neurocompile_backends.rtl.lanes import planned
 
-    return plan_chip(Assemble().run(mapping), mapping.quantized)
+    return planned(Assemble().run(mapping), mapping)

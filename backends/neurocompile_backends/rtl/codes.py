@@ -21,6 +21,11 @@ CODES: dict[str, tuple[str, str]] = {
     "E869": ("target that is no FPGA", "Only targets with a table `fpga` have a bitstream."),
     "E864": ("spikes cannot be given", "The hardware runs whole networks: layers cannot be run on "
              "the spikes of another executor."),
+    "E880": ("design larger than its device", "Found before any tool runs. RAMs and multipliers "
+             "are counted as synthesis makes them; logic cells are estimated, and refused where "
+             "they are 15 % above. The message says what would fit."),
+    "E881": ("impossible lanes", "The option --lanes takes numbers from 1 to 256, for targets that "
+             "are FPGAs."),
     "E874": ("no such board", "The option --board names a board that this project has pins of, "
              "with the device that the network was compiled for."),
     "E870": ("board that does not answer", "Nothing came over the serial port for longer than "

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurocompile.diagnostics import CompileError, fail
+from neurocompile.diagnostics import CompileError, Diagnostics, fail
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.target import Fpga
 from neurocompile_backends.rtl.activity import latency, run_samples
@@ -24,14 +24,15 @@ from neurocompile_backends.rtl.board import (
     load_board,
     loading_command,
 )
-from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import design_files
+from neurocompile_backends.rtl.lanes import resource_facts, too_large
 from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
 from neurocompile_backends.rtl.synthesis import RESOURCES, Report, build_bitstream
 
 if TYPE_CHECKING:
     from neurocompile.api import Build
     from neurocompile.data import Dataset
+    from neurocompile_backends.rtl.design import ChipPlan
 
 BITSTREAM = "bitstream"
 """The folder of it in a build."""
@@ -47,14 +48,16 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     activity are counted (``activity.latency``), at the clock of the board or the one reached.
 
     Raises ``CompileError``: E869 (the target is no FPGA), E874 (the board), E863, E865 to E868,
-    E625.
+    E880 (too large for the device), E625.
     """
     fpga = _fpga(mapping)
     there = None if board is None else _board(board, mapping)
     if not (math.isfinite(clock_mhz) and clock_mhz > 0):
         raise fail("E867", "--clock", "not a frequency", got=clock_mhz, limit="MHz above 0")
     plan = backend.plan(mapping)
-    _check_memory(plan, fpga)
+    found = Diagnostics()
+    found.extend(too_large(mapping, plan, link=there is not None))
+    found.raise_if_errors()
     samples = None if data is None else run_samples(mapping, data)
     if there is None:
         built = build_bitstream(design_files(plan), fpga, output, clock_mhz=clock_mhz, seed=seed,
@@ -195,6 +198,14 @@ def _fpga(mapping: Mapping) -> Fpga:
     return fpga
 
 
+def resources_of(mapping: Mapping) -> dict[str, object] | None:
+    """What a mapping takes of its FPGA, without any tool; None for targets that have none, whose
+    family has no estimate, or where the hardware cannot run the network."""
+    if mapping.target.fpga is None or backend.check(mapping):
+        return None
+    return resource_facts(backend.plan(mapping))
+
+
 def _board(name: str, mapping: Mapping) -> Board:
     """Raises ``CompileError`` (E874)."""
     fitting = [b for b in boards() if load_board(b).target == mapping.target.name]
@@ -205,16 +216,3 @@ def _board(name: str, mapping: Mapping) -> Board:
                    hint="leave --board out, or compile for the board's target: " + ", ".join(
                        f"{b} ({load_board(b).target})" for b in boards()))
     return load_board(name)
-
-
-def _check_memory(plan: ChipPlan, fpga: Fpga) -> None:
-    """Synaptic memory that no block RAM of the device has room for is found before any tool runs,
-    which would take minutes to say the same. Raises ``CompileError`` (E866)."""
-    bits = sum(image.width * image.depth for core in plan.cores
-               for name, image in core.images.items()
-               if name == "SPARSE_INIT" or (name == "DENSE_INIT" and not core.parameters["SPRAM"]))
-    there = fpga.brams * fpga.bram_bits
-    if bits > there:
-        raise fail("E866", fpga.device, "the synapses do not fit the block RAM of this device",
-                   got=f"{bits:,} bits", limit=f"{there:,} bits in {fpga.brams} blocks",
-                   hint="a larger device, or narrower weights (--weight-bits)")

@@ -26,9 +26,9 @@ def plan_chip(program: Program, network: QuantizedNetwork,
                           limit="saturate", hint="compile for a target of an FPGA")
     if lanes is None:
         lanes = (program.target.timing.lanes,) * len(program.cores)
-    if max(lanes) > MOST_LANES:
-        raise Unsupported(program.target.name, "a core has too many lanes",
-                          got=f"timing.lanes = {max(lanes)}", limit=str(MOST_LANES))
+    if not all(1 <= n <= MOST_LANES for n in lanes):
+        raise Unsupported(program.target.name, "a core has an impossible number of lanes",
+                          got=f"{max(lanes)} lanes", limit=f"1 to {MOST_LANES}")
     contents = [read_core(program, i) for i in range(len(program.cores))]
     outputs = _outputs(program, network)
     latest = max((int(c.sections["start"].max(initial=0)) for c in contents), default=0)

@@ -260,7 +260,7 @@ def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | Non
                                           line) for line in errors):
         raise fail("E866", fpga.device, "the network does not fit this device",
                    got=errors[0].partition("ERROR:")[2].strip(),
-                   hint="fewer lanes (timing.lanes of the target), or a larger device")
+                   hint="fewer lanes (--lanes), or a larger device")
     raise fail("E867", Path(command[0]).name, "this tool fails",
                got="; ".join((errors or text.splitlines()[-3:])[:5]),
                hint="report it with the network it comes from")

@@ -33,7 +33,8 @@ module nc_spram #(
     genvar i;
     generate
         for (i = 0; i < PARTS; i = i + 1) begin : g_part
-            reg [15:0] mem[0:DEPTH-1];
+            // Never block RAM, however little it is: that is what the compiler counted on.
+            (* ram_style = "huge" *) reg [15:0] mem[0:DEPTH-1];
             reg [15:0] data;
             always @(posedge clk) begin
                 if (write && part[i]) mem[addr] <= write_data;
