@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from neurocompile_backends.rtl.board import (
 )
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.synthesis import Report, build_bitstream
+from neurocompile_backends.rtl.synthesis import Report, build_bitstream, check_output
+from neurocompile_backends.rtl.zynq import DRIVER, PART, SCRIPTS, TABLES, package_files
 
 
 def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = None,
@@ -29,7 +31,8 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     """The bitstream of a mapping in ``output``, and what it takes of the device.
 
     ``board``: with the host's UART, on the board's pins and at its clock. Without one the words of
-    the host are ports, wherever place and route puts them.
+    the host are ports, wherever place and route puts them. For a Zynq, which has no open tools, a
+    package for Vivado and PYNQ is written instead (:func:`write_package`).
 
     Raises ``CompileError``: E869 (the target is no FPGA), E874 (the board), E863, E865 to E868,
     E625.
@@ -43,6 +46,8 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
         raise fail("E867", "--clock", "not a frequency", got=clock_mhz, limit="MHz above 0")
     plan = backend.plan(mapping)
     _check_memory(plan, fpga)
+    if fpga.family == "zynq":
+        return write_package(plan, output, clock_mhz)
     if there is None:
         built = build_bitstream(design_files(plan), fpga, output, clock_mhz=clock_mhz, seed=seed,
                                 report=report)
@@ -53,6 +58,24 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
         seed=seed, report=report)
     return {"output": str(output), "board": there.name, **built.to_dict(),
             "load": loading_command(there, output / built.bitstream)}
+
+
+def write_package(plan: ChipPlan, output: Path, clock_mhz: float) -> dict[str, Any]:
+    """What makes a bitstream in Vivado, in ``output``, which appears whole; and what to run next.
+    Raises ``CompileError``: E625."""
+    check_output(output)
+    files = package_files(plan, clock_mhz)
+    with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
+        work = Path(name) / "package"
+        for path, content in files.items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).write_bytes(content)
+        work.replace(output)
+    return {"output": str(output), "board": None, "load": None, "package": PART,
+            "wanted_mhz": clock_mhz, "files": sorted(files),
+            "next": [f"cd {output}", *(f"vivado -mode batch -source {s}" for s in SCRIPTS),
+                     f"copy network.bit, network.hwh, {DRIVER}, rtl.json and {TABLES} to one folder "
+                     "of the board"]}
 
 
 def _board(name: str, mapping: Mapping) -> Board:
