@@ -85,7 +85,8 @@ class Watch:
             self.blocked += valid and not ready
 
     def save(self, name: str, steps: list[list[int]]) -> None:
-        np.savez(folder / name, cycles=steps, given=self.given, taking=self.taking, taken=self.taken)
+        np.savez(folder / name, cycles=steps, given=self.given, taking=self.taking,
+                 taken=self.taken)
 
 
 class Bench:
@@ -143,7 +144,8 @@ class Bench:
 
     async def expect(self, sample: int, *, exact: bool = False, steps: int | None = None,
                      ) -> list[int]:
-        """The next packet answers this sample; the cycles of its steps. ``exact``: those of the model."""
+        """The next packet answers this sample; the cycles of its steps. ``exact``: those of the
+        model."""
         got = in_steps(await self.receive())
         wanted = expected[sample][:steps]
         assert [beats for beats, _ in got] == [beats for beats, _ in wanted]
@@ -214,7 +216,8 @@ async def samples_take_the_cycles_of_the_model_and_every_counter_is_right(dut: A
     flits = sum(kinds(words).count(FLIT) for words in sent)
     ends = sum(len(sample) for sample in expected)
     out = ends + sum(len(beats) for sample in expected for beats, _ in sample)
-    assert flits and out > ends
+    assert flits
+    assert out > ends
     for address, value in ((CYCLES, total), (STEPS, ends), (SAMPLES, len(sent)), (FLITS, flits),
                            (SENT, out), (STARVED, 0), (BLOCKED, 0), (FAULT, 0), (STATUS, 0)):
         assert await bench.read(address) == value, hex(address)

@@ -148,7 +148,7 @@ def test_another_network_and_no_network_are_refused(small: Board) -> None:
     host = small.host()
     host.network.id ^= 1
     assert "another network" in refused(lambda: host.run(small.case.encoded))
-    host.registers.read = lambda offset: 0
+    host.registers.read = lambda _: 0
     assert "no network at this address" in refused(lambda: host.run(small.case.encoded))
 
 
@@ -165,7 +165,7 @@ def test_a_buffer_too_small_for_an_answer_stops_the_dma_and_the_next_run_is_righ
         small: Board) -> None:
     host = small.host()
     receive = host._receive
-    host._receive = lambda beats: receive(5)  # type: ignore[method-assign]
+    host._receive = lambda _: receive(5)  # type: ignore[method-assign]
     assert "stopped with an error" in refused(lambda: host.run(small.case.encoded))
     host._receive = receive  # type: ignore[method-assign]
     small.expect(host.run(small.case.encoded))

@@ -1,5 +1,5 @@
-"""The package for a Zynq. There is no Vivado here: its scripts are run by a Tcl interpreter in which
-Vivado's commands only say what they were given."""
+"""The package for a Zynq. There is no Vivado here: its scripts are run by a Tcl interpreter in
+which Vivado's commands only say what they were given."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return plan_of(mapping), output, build_bitstream_of(mapping, output, clock_mhz=80)
 
 
-COMMANDS = """
-create_project add_files set_property update_compile_order current_fileset close_project
-create_bd_design create_bd_cell apply_bd_automation get_bd_cells get_bd_intf_pins
-connect_bd_intf_net current_project update_ip_catalog assign_bd_address validate_bd_design
-save_bd_design get_files make_wrapper launch_runs wait_on_run get_runs
-ipx::package_project ipx::current_core ipx::associate_bus_interfaces ipx::get_bus_interfaces
-ipx::create_xgui_files ipx::update_checksums ipx::check_integrity ipx::save_core
-""".split()
+COMMANDS = (
+    "create_project", "add_files", "set_property", "update_compile_order", "current_fileset",
+    "close_project", "create_bd_design", "create_bd_cell", "apply_bd_automation", "get_bd_cells",
+    "get_bd_intf_pins", "connect_bd_intf_net", "current_project", "update_ip_catalog",
+    "assign_bd_address", "validate_bd_design", "save_bd_design", "get_files", "make_wrapper",
+    "launch_runs", "wait_on_run", "get_runs", "ipx::package_project", "ipx::current_core",
+    "ipx::associate_bus_interfaces", "ipx::get_bus_interfaces", "ipx::create_xgui_files",
+    "ipx::update_checksums", "ipx::check_integrity", "ipx::save_core",)
 """Of Vivado. What is not here and not of Tcl is an error."""
 
 

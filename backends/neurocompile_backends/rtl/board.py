@@ -147,7 +147,7 @@ def _link(plan: ChipPlan, files: Mapping[str, bytes], log2_buffer: int) -> dict[
 
 
 def network_id(files: Mapping[str, bytes]) -> int:
-    """CRC-32 of a network's design: it differs where the hardware or anything in its memories does."""
+    """CRC-32 of a network: it differs where the hardware or anything in its memories does."""
     crc = 0
     for name in sorted(files):
         if name == "hdl/nc_top.v" or name.startswith("mem/"):

@@ -17,7 +17,8 @@ CODES: dict[str, tuple[str, str]] = {
              "something. Fewer lanes need less logic, a larger device has more."),
     "E867": ("synthesis tool that fails", "Its own words are in the message; this would be a "
              "mistake of this project."),
-    "E868": ("family without open tools", "The design is written, and no bitstream is built."),
+    "E868": ("family without tools", "No tools are called for this family; the design "
+             "is written all the same."),
     "E869": ("target that is no FPGA", "Only targets with a table `fpga` have a bitstream."),
     "E864": ("spikes cannot be given", "The hardware runs whole networks: layers cannot be run on "
              "the spikes of another executor."),

@@ -74,8 +74,8 @@ def write_package(plan: ChipPlan, output: Path, clock_mhz: float) -> dict[str, A
     return {"output": str(output), "board": None, "load": None, "package": PART,
             "wanted_mhz": clock_mhz, "files": sorted(files),
             "next": [f"cd {output}", *(f"vivado -mode batch -source {s}" for s in SCRIPTS),
-                     f"copy network.bit, network.hwh, {DRIVER}, rtl.json and {TABLES} to one folder "
-                     "of the board"]}
+                     f"copy network.bit, network.hwh, {DRIVER}, rtl.json and {TABLES} to one "
+                     "folder of the board"]}
 
 
 def _board(name: str, mapping: Mapping) -> Board:

@@ -3,22 +3,24 @@
 UNTESTED ON A BOARD: it was run against the same hardware under Verilator, with a simulated DMA.
 
 This file needs NumPy and, for ``PynqHost.open``, pynq; nothing else of neurocompile. It lies in a
-folder with ``rtl.json`` and ``network.npz``, which ``neurocompile build`` writes. ``run`` takes what
-``neurocompile.reference.encode.encode_inputs`` gives; ``save_encoded`` and ``Encoded.load`` bring
-it to the board::
+folder with ``rtl.json`` and ``network.npz``, which ``neurocompile build`` writes. ``run`` takes
+what ``neurocompile.reference.encode.encode_inputs`` gives; ``save_encoded`` and ``Encoded.load``
+bring it to the board::
 
     from pynq_driver import Encoded, PynqHost
     with PynqHost.open("network.bit") as board:
-        run = board.run(Encoded.load("data.npz"))    # run.s[output][sample, step, neuron], run.cycles
+        run = board.run(Encoded.load("data.npz"))
+    run.s    # by output [sample, step, neuron]; run.cycles [sample, step]
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -61,9 +63,9 @@ class Encoded:
     biases: Mapping[str, Array]
 
     @staticmethod
-    def load(path: "str | Path") -> "Encoded":
+    def load(path: str | Path) -> Encoded:
         """Of a file of :func:`save_encoded`."""
-        parts: Dict[str, Dict[str, Array]] = {"payload": {}, "bias": {}}
+        parts: dict[str, dict[str, Array]] = {"payload": {}, "bias": {}}
         with np.load(path, allow_pickle=False) as file:
             samples, steps = (int(n) for n in file["shape"])
             for key in file.files:
@@ -73,7 +75,7 @@ class Encoded:
         return Encoded(samples, steps, parts["payload"], parts["bias"])
 
 
-def save_encoded(encoded: Any, path: "str | Path") -> None:
+def save_encoded(encoded: Any, path: str | Path) -> None:
     """Write an ``EncodedInput`` for a board."""
     np.savez(path, shape=np.array([encoded.n_samples, encoded.n_steps]),
              **{f"payload:{name}": values for name, values in encoded.payloads.items()},
@@ -91,14 +93,14 @@ class BoardRun:
         network, longer where the DMA was slower than it.
     """
 
-    s: Dict[str, Array]
+    s: dict[str, Array]
     cycles: Array
 
 
 class Network:
     """What the host knows of a network: ``rtl.json`` and ``network.npz`` of a folder."""
 
-    def __init__(self, folder: "str | Path"):
+    def __init__(self, folder: str | Path):
         root = Path(folder)
         rtl = json.loads((root / "rtl.json").read_text("utf-8"))
         word, host = rtl["word"], rtl["host"]
@@ -109,12 +111,12 @@ class Network:
         self.value_mask: int = (1 << word["value"]) - 1
         self.payload_mask: int = (1 << host["payload"]) - 1
         self.latency: int = host["latency"]
-        self.inputs: List[Dict[str, Any]] = host["inputs"]
-        self.outputs: List[Dict[str, Any]] = host["outputs"]
-        self.loaded: List[int] = host["loaded"]
-        self.populations: List[str] = host["populations"]
+        self.inputs: list[dict[str, Any]] = host["inputs"]
+        self.outputs: list[dict[str, Any]] = host["outputs"]
+        self.loaded: list[int] = host["loaded"]
+        self.populations: list[str] = host["populations"]
         with np.load(root / "network.npz", allow_pickle=False) as file:
-            self.tables: Dict[str, Array] = {key: file[key] for key in file.files}
+            self.tables: dict[str, Array] = {key: file[key] for key in file.files}
 
     @property
     def loading(self) -> Array:
@@ -137,7 +139,7 @@ class Network:
         return np.concatenate([*self._biases(encoded, sample), words,
                                np.array([END], np.int64)]).astype(np.uint64)
 
-    def _flits(self, encoded: Any, sample: int) -> Tuple[Array, Array]:
+    def _flits(self, encoded: Any, sample: int) -> tuple[Array, Array]:
         """Step and word of every flit, inputs one after another."""
         steps, words = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
         for i, port in enumerate(self.inputs):
@@ -158,7 +160,7 @@ class Network:
                          | (np.repeat(payload, count) & self.payload_mask) << self.at_value)
         return np.concatenate(steps), np.concatenate(words)
 
-    def _biases(self, encoded: Any, sample: int) -> List[Array]:
+    def _biases(self, encoded: Any, sample: int) -> list[Array]:
         """The words that load the biases of each core that takes them."""
         found = []
         for core in self.loaded:
@@ -182,15 +184,15 @@ class PynqHost:
     """
 
     def __init__(self, registers: Any, dma: Any, allocate: Callable[..., Any],
-                 folder: "str | Path", *, timeout_s: float = 10.0):
+                 folder: str | Path, *, timeout_s: float = 10.0):
         self.registers, self.dma, self.allocate = registers, dma, allocate
         self.network = Network(folder)
         self.timeout_s = timeout_s
         self._loaded = False
-        self._buffers: Dict[str, Any] = {}
+        self._buffers: dict[str, Any] = {}
 
     @classmethod
-    def open(cls, bitstream: str, folder: "str | Path | None" = None) -> "PynqHost":
+    def open(cls, bitstream: str, folder: str | Path | None = None) -> PynqHost:
         """Load a bitstream of ``block_design.tcl``; ``folder``: where ``network.npz`` is, beside
         this file if not stated."""
         from pynq import Overlay, allocate  # type: ignore[import-not-found,unused-ignore]
@@ -198,7 +200,7 @@ class PynqHost:
         overlay = Overlay(bitstream)
         return cls(overlay.network, overlay.dma, allocate, folder or Path(__file__).parent)
 
-    def __enter__(self) -> "PynqHost":
+    def __enter__(self) -> PynqHost:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -210,7 +212,7 @@ class PynqHost:
             buffer.freebuffer()
         self._buffers = {}
 
-    def run(self, encoded: Any, *, progress: "Callable[[int], None] | None" = None) -> BoardRun:
+    def run(self, encoded: Any, *, progress: Callable[[int], None] | None = None) -> BoardRun:
         """All samples one after another, on a chip that is reset first; ``encoded``: an
         :class:`Encoded`, or neurocompile's own. Raises :class:`BoardError`."""
         network = self.network
@@ -229,7 +231,7 @@ class PynqHost:
                 progress(sample + 1)
         return BoardRun(s, cycles)
 
-    def counters(self) -> Dict[str, int]:
+    def counters(self) -> dict[str, int]:
         """Since the last :meth:`run` began: ``cycles``, ``steps``, ``samples``, ``flits`` (from the
         host), ``sent`` (beats to it), ``starved`` and ``blocked`` (cycles that the host let the
         streams wait)."""
@@ -320,7 +322,7 @@ class PynqHost:
                 raise BoardError(f"{otherwise} ({self.timeout_s:g} s)")
 
 
-def decode(beats: Array, steps: int, numbers: int) -> Tuple[Array, Array]:
+def decode(beats: Array, steps: int, numbers: int) -> tuple[Array, Array]:
     """A packet: what each output neuron sent [step, number], and cycles [step].
 
     Raises :class:`BoardError` where it does not end so many steps.

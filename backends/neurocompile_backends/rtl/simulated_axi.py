@@ -1,5 +1,5 @@
-"""``nc_axi_top`` under Verilator, with what a Zynq has around it: a DMA and registers, as pynq shows
-them."""
+"""``nc_axi_top`` under Verilator, with what a Zynq has around it: a DMA and registers, as pynq
+shows them."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class BuiltAxi:
 
 
 def build_axi(files: Mapping[str, bytes], in_bytes: int) -> BuiltAxi:
-    """Verilate and compile ``axi.axi_files``. Raises ``CompileError``: E860 (no Verilator), E861 (it
-    finds fault with the design: warnings are errors)."""
+    """Verilate and compile ``axi.axi_files``. Raises ``CompileError``: E860 (no Verilator), E861
+    (it finds fault with the design: warnings are errors)."""
     folder = tempfile.TemporaryDirectory(prefix="neurocompile-axi-")
     compiled = compile_model(Path(folder.name), files, "nc_axi_top", AXI_MODULES, ("nc_probe",),
                              "axi.cpp", ("-O2", f"-DNC_IN_BYTES={in_bytes}"))
@@ -130,6 +130,9 @@ class SimulatedDma:
             channel.running = channel.busy = False
 
     def read(self, offset: int) -> int:
+        """The control register: a reset is over at once."""
+        if offset:
+            raise NotImplementedError(f"DMA register {offset:#x}")
         return 0
 
 

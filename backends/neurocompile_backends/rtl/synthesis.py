@@ -24,8 +24,8 @@ Report = Callable[[str], None]
 @dataclass(frozen=True)
 class Family:
     """What a family is built with: the tools, and the commands between them. ``{device}``,
-    ``{package}``, ``{clock}``, ``{seed}`` and ``{top}`` are filled in; ``pins``: how place and route
-    is told of the file ``pins``."""
+    ``{package}``, ``{clock}``, ``{seed}`` and ``{top}`` are filled in; ``pins``: how place and
+    route is told of the file ``pins``."""
 
     tools: tuple[str, ...]
     synthesize: str
