@@ -73,6 +73,13 @@ def test_a_family_without_tools_says_so(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_family_whose_tools_choose_no_pins_asks_for_a_board(tmp_path: Path) -> None:
+    with pytest.raises(CompileError) as error:
+        build_bitstream_of(compiled("digits", "gowin-gw1nr9").mapping, tmp_path / "bit")
+    assert codes(error) == ["E885"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_build_becomes_a_bitstream_of_a_tang_nano_9k(tmp_path: Path) -> None:
     known = build_bitstream_of(compiled("digits", "gowin-gw1nr9").mapping, tmp_path / "bit",
                                board="tangnano9k", clock_mhz=27)

@@ -20,7 +20,7 @@ from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl import pynq_driver
-from neurocompile_backends.rtl.axi import axi_files, in_bytes
+from neurocompile_backends.rtl.axi import in_bytes
 from neurocompile_backends.rtl.host import loading_words
 from neurocompile_backends.rtl.plan import plan_chip
 from neurocompile_backends.rtl.pynq_driver import BoardError, Encoded, PynqHost, save_encoded
@@ -39,8 +39,11 @@ class Board:
 
     @staticmethod
     def of(case: Case, package: Path) -> Board:
-        write_design(package_files(case.plan, 100), package)
-        return Board(case, build_axi(axi_files(case.plan), in_bytes(case.plan)), package)
+        files = package_files(case.plan, 100)
+        write_design(files, package)
+        # The hardware is the package's, whose memories are named without their folder.
+        flat = {path.removeprefix("mem/"): content for path, content in files.items()}
+        return Board(case, build_axi(flat, in_bytes(case.plan)), package)
 
     def host(self, **options: Any) -> PynqHost:
         axi = SimulatedAxi(self.built, **options)
@@ -75,14 +78,18 @@ def recorded_case(name: str, target: str, n: int) -> Case:
 
 
 @pytest.mark.parametrize(("name", "target", "n"), [
-    ("digits", "zynq", 20), ("fsdd_rcubalif", "zynq", 3), ("mnist_mlp", "ice40-up5k", 2)])
+    ("digits", "zynq", 20), ("fsdd_rcubalif", "zynq", 3), ("mnist_mlp", "zynq", 2),
+    ("mnist_mlp", "ice40-up5k", 2)])
 def test_stored_samples_equal_the_reference_and_take_the_cycles_of_the_model(
         name: str, target: str, n: int, tmp_path: Path) -> None:
-    """Biases; recurrence and synaptic delays; memories that the host fills, which no Zynq has."""
+    """Biases; recurrence and synaptic delays; memories in banks; memories that the host fills,
+    which no Zynq has."""
     case = recorded_case(name, target, n)
     board = Board.of(case, tmp_path)
     loading = len(loading_words(case.plan))
-    assert (loading > 0) == (name == "mnist_mlp")
+    assert (loading > 0) == (target == "ice40-up5k")
+    banked = any(core.parameters["LOG2_BANK"] for core in case.plan.cores)
+    assert banked == ((name, target) == ("mnist_mlp", "zynq"))
     host = board.host()
     run = host.run(case.encoded)
     board.expect(run)

@@ -32,4 +32,6 @@ CODES: dict[str, tuple[str, str]] = {
              "does not exist. The run has no result; the next one begins with a reset."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
              "which is not installed by default."),
+    "E885": ("no board where one is needed", "Place and route of some families chooses no pins "
+             "itself. The option --board names a board that has them."),
 }

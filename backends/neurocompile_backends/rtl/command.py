@@ -35,7 +35,7 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     package for Vivado and PYNQ is written instead (:func:`write_package`).
 
     Raises ``CompileError``: E869 (the target is no FPGA), E874 (the board), E863, E865 to E868,
-    E625.
+    E885 (a family that needs a board), E625.
     """
     fpga = mapping.target.fpga
     if fpga is None:

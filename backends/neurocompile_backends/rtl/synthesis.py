@@ -34,6 +34,7 @@ class Family:
     pack: tuple[str, ...]
     bitstream: str
     cells: Mapping[str, str]
+    needs_pins: bool = False  # place and route chooses none itself
 
 
 FAMILIES: dict[str, Family] = {
@@ -59,7 +60,7 @@ FAMILIES: dict[str, Family] = {
         ("--device", "{device}", "--vopt", "family=GW1N-9C", "--json", "design.json", "--write",
          "placed.json"),
         ("--vopt", "cst=pins"), ("-d", "GW1N-9C", "-o", "design.fs", "placed.json"), "design.fs",
-        {"luts": "LUT4", "ffs": "DFF", "brams": "BSRAM", "dsps": "MULT18X18"}),
+        {"luts": "LUT4", "ffs": "DFF", "brams": "BSRAM", "dsps": "MULT18X18"}, needs_pins=True),
 }
 
 
@@ -107,13 +108,17 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
 
     ``files``: as ``generate.design_files`` gives them. ``pins``: the constraints of a board; where
     None, place and route chooses. Raises ``CompileError``: E865 (a tool is missing), E866 (it does
-    not fit the device), E867 (a tool fails), E868 (no open tools for the family), E625 (output).
+    not fit the device), E867 (a tool fails), E868 (no open tools for the family), E885 (no pins), E625
+    (output).
     """
     family = FAMILIES.get(fpga.family)
     if family is None:
         raise fail("E868", fpga.device, "this project calls no tools for this family",
                    got=fpga.family, limit=", ".join(sorted(FAMILIES)),
                    hint="the design is in BUILD/rtl: hdl/ and mem/ are all that synthesis reads")
+    if pins is None and family.needs_pins:
+        raise fail("E885", fpga.device, "place and route of this family chooses no pins itself",
+                   got="no board", hint="name one that has this device, with --board")
     tools = {name: find_tool(name) for name in family.tools}
     check_output(output)
     say = report or (lambda _: None)
