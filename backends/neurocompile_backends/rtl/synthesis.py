@@ -108,8 +108,8 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
 
     ``files``: as ``generate.design_files`` gives them. ``pins``: the constraints of a board; where
     None, place and route chooses. Raises ``CompileError``: E865 (a tool is missing), E866 (it does
-    not fit the device), E867 (a tool fails), E868 (no open tools for the family), E885 (no pins), E625
-    (output).
+    not fit the device), E867 (a tool fails), E868 (no open tools for the family), E885 (no
+    pins), E625 (output).
     """
     family = FAMILIES.get(fpga.family)
     if family is None:
