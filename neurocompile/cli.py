@@ -550,7 +550,7 @@ def build_(build: BuildPath,
                metavar="MHZ", help="What place and route aims at.")] = 30.0,
            seed: Annotated[int, typer.Option(metavar="N", help="Of place and route.")] = 1,
            as_json: Json = False) -> None:
-    """A bitstream of a BUILD for an FPGA (for a Zynq: a package for Vivado)."""
+    """A bitstream of a BUILD for an FPGA; for a Zynq a package."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.synthesis import show_bitstream
