@@ -13,7 +13,11 @@ NAMES = {"luts": "logic cells", "ffs": "flip-flops", "brams": "block RAMs", "dsp
 
 
 def show_bitstream(console: Console, known: dict[str, Any]) -> None:
-    """Resources, by core and shared part too; clock and slowest path; latency of samples."""
+    """Resources, by core and shared part too; clock and slowest path; latency of samples. Or what
+    a package is for."""
+    if "package" in known:
+        _show_package(console, known)
+        return
     show_table(console, known["device"], ("", "used", "of", "%"), [
         (NAMES[name], used, known["available"][name],
          round(100 * used / max(1, known["available"][name])))
@@ -35,6 +39,16 @@ def show_bitstream(console: Console, known: dict[str, Any]) -> None:
     console.print(plain(f"{known['output']}/{known['bitstream']}"), soft_wrap=True)
     if known["load"]:
         console.print(plain("load it: " + " ".join(known["load"])), soft_wrap=True)
+
+
+def _show_package(console: Console, known: dict[str, Any]) -> None:
+    console.print(plain(
+        f"{known['output']}: {len(known['files'])} files for Vivado ({known['package']}, "
+        f"{known['wanted_mhz']:g} MHz) and PYNQ; no bitstream, which only Vivado makes"),
+        soft_wrap=True)
+    console.print(plain("not tried in Vivado or on a board. Next:"))
+    for line in known["next"]:
+        console.print(plain(f"  {line}"), soft_wrap=True)
 
 
 def _through(names: list[str]) -> str:

@@ -106,8 +106,7 @@ def board_files(plan: ChipPlan, board: Board, *, log2_buffer: int = LOG2_BUFFER,
     described = json.loads(files["rtl.json"])
     described["board"] = {"name": board.name, "clock_hz": board.clock_hz, "baud": board.baud}
     described["link"] = link
-    # Where the neurons of a core are that takes biases, and memories that the host fills: it has
-    # no other way to know.
+    # Where the neurons of a core are that takes biases: the host has no other way to know.
     described["slots"] = {core.index: core.slot.tolist() for core in plan.cores
                           if core.parameters["LOADED"]}
     files["rtl.json"] = (json.dumps(described, indent=1) + "\n").encode()
@@ -145,14 +144,14 @@ def loading_command(board: Board, bitstream: str | Path) -> list[str]:
 def _link(plan: ChipPlan, files: Mapping[str, bytes], log2_buffer: int) -> dict[str, Any]:
     """What both ends of the link have to agree on."""
     to_payload = KIND_BITS + plan.place_bits + plan.number_bits
-    return {"id": _id(files), "buffer": 1 << log2_buffer, "axon": plan.axon_bits,
+    return {"id": network_id(files), "buffer": 1 << log2_buffer, "axon": plan.axon_bits,
             "payload": plan.payload_bits,
             "flit_bytes": max(2, -(-(to_payload + plan.payload_bits) // GROUP)),
             "word_bytes": max(2, -(-(to_payload + plan.value_bits) // GROUP))}
 
 
-def _id(files: Mapping[str, bytes]) -> int:
-    """Of a network: it differs where the hardware or anything in its memories does."""
+def network_id(files: Mapping[str, bytes]) -> int:
+    """CRC-32 of a network: it differs where the hardware or anything in its memories does."""
     crc = 0
     for name in sorted(files):
         if name == "hdl/nc_top.v" or name.startswith("mem/"):

@@ -17,7 +17,8 @@ CODES: dict[str, tuple[str, str]] = {
              "something. Fewer lanes need less logic, a larger device has more."),
     "E867": ("synthesis tool that fails", "Its own words are in the message; this would be a "
              "mistake of this project."),
-    "E868": ("family without open tools", "The design is written, and no bitstream is built."),
+    "E868": ("family without tools", "No tools are called for this family; the design "
+             "is written all the same."),
     "E869": ("target that is no FPGA", "Only targets with a table `fpga` have a bitstream."),
     "E864": ("spikes cannot be given", "The hardware runs whole networks: layers cannot be run on "
              "the spikes of another executor."),
@@ -36,6 +37,8 @@ CODES: dict[str, tuple[str, str]] = {
              "does not exist. The run has no result; the next one begins with a reset."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
              "which is not installed by default."),
+    "E885": ("no board where one is needed", "Place and route of some families chooses no pins "
+             "itself. The option --board names a board that has them."),
     "E890": ("device whose bitstreams are not patched", "`patch-weights` exchanges what block RAM "
              "holds, which the open tools do for iCE40 only. Build again."),
     "E891": ("network of another design", "`patch-weights` exchanges what memories hold. Widths, "

@@ -27,7 +27,8 @@ from neurocompile_backends.rtl.board import (
 from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.lanes import resource_facts, too_large
 from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
-from neurocompile_backends.rtl.synthesis import RESOURCES, Report, build_bitstream
+from neurocompile_backends.rtl.synthesis import RESOURCES, Report, build_bitstream, check_output
+from neurocompile_backends.rtl.zynq import DRIVER, PART, SCRIPTS, TABLES, package_files
 
 if TYPE_CHECKING:
     from neurocompile.api import Build
@@ -46,9 +47,11 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     ``board``: with the host's UART, on the board's pins and at its clock. Without one the words of
     the host are ports, wherever place and route puts them. ``data``: samples whose latency and
     activity are counted (``activity.latency``), at the clock of the board or the one reached.
+    For a Zynq, which has no open tools, a package for Vivado and PYNQ is written instead
+    (:func:`write_package`).
 
     Raises ``CompileError``: E869 (the target is no FPGA), E874 (the board), E863, E865 to E868,
-    E880 (too large for the device), E625.
+    E880 (too large for the device), E885 (a family that needs a board), E625.
     """
     fpga = _fpga(mapping)
     there = None if board is None else _board(board, mapping)
@@ -58,6 +61,8 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     found = Diagnostics()
     found.extend(too_large(mapping, plan, link=there is not None))
     found.raise_if_errors()
+    if fpga.family == "zynq":
+        return write_package(plan, output, clock_mhz)
     samples = None if data is None else run_samples(mapping, data)
     if there is None:
         built = build_bitstream(design_files(plan), fpga, output, clock_mhz=clock_mhz, seed=seed,
@@ -204,6 +209,24 @@ def resources_of(mapping: Mapping) -> dict[str, object] | None:
     if mapping.target.fpga is None or backend.check(mapping):
         return None
     return resource_facts(backend.plan(mapping))
+
+
+def write_package(plan: ChipPlan, output: Path, clock_mhz: float) -> dict[str, Any]:
+    """What makes a bitstream in Vivado, in ``output``, which appears whole; and what to run next.
+    Raises ``CompileError``: E625."""
+    check_output(output)
+    files = package_files(plan, clock_mhz)
+    with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
+        work = Path(name) / "package"
+        for path, content in files.items():
+            (work / path).parent.mkdir(parents=True, exist_ok=True)
+            (work / path).write_bytes(content)
+        work.replace(output)
+    return {"output": str(output), "board": None, "load": None, "package": PART,
+            "wanted_mhz": clock_mhz, "files": sorted(files),
+            "next": [f"cd {output}", *(f"vivado -mode batch -source {s}" for s in SCRIPTS),
+                     f"copy network.bit, network.hwh, {DRIVER}, rtl.json and {TABLES} to one "
+                     "folder of the board"]}
 
 
 def _board(name: str, mapping: Mapping) -> Board:

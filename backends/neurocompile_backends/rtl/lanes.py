@@ -85,11 +85,19 @@ def step_cycles(mapping: Mapping, core: CorePlan) -> float:
 
 
 def too_large(mapping: Mapping, plan: ChipPlan, *, link: bool = False) -> list[Diagnostic]:
-    """E880 for everything of which the device has too little, with what would fit."""
+    """E880 for everything of which the device has too little, with what would fit. Of families
+    without an estimate only the synapses are held against the block RAM."""
     found = Diagnostics()
     fpga = plan.program.target.fpga
-    if fpga is None or not is_estimated(fpga):
+    if fpga is None:
         return []
+    if not is_estimated(fpga):
+        bits, there = _synapse_bits(plan), fpga.brams * fpga.bram_bits
+        if bits > there:
+            found.add("E880", fpga.device, "the synapses do not fit the block RAM of this device",
+                      got=f"{bits:,} bits", limit=f"{there:,} bits",
+                      hint=_what_fits(plan, mapping, link))
+        return list(found)
     over = excess(estimate(plan, fpga, link=link))
     hint = _what_fits(plan, mapping, link) if over else ""
     for name, (amount, limit) in over.items():
@@ -99,12 +107,18 @@ def too_large(mapping: Mapping, plan: ChipPlan, *, link: bool = False) -> list[D
     return list(found)
 
 
+def _synapse_bits(plan: ChipPlan) -> int:
+    return sum(image.width * image.depth for core in plan.cores
+               for name, image in core.images.items()
+               if name == "SPARSE_INIT" or (name == "DENSE_INIT" and not core.parameters["SPRAM"]))
+
+
 def _what_fits(plan: ChipPlan, mapping: Mapping, link: bool) -> str:
     program = plan.program
     fpga = program.target.fpga
     assert fpga is not None
     lanes = max(core.parameters["LANES"] for core in plan.cores) // 2
-    while lanes:
+    while lanes and is_estimated(fpga):
         if _fits(program, mapping, lanes, fpga, link):
             return f"--lanes {lanes} fits"
         lanes //= 2

@@ -42,17 +42,19 @@ Report = Callable[[str], None]
 @dataclass(frozen=True)
 class Family:
     """What a family is built with: the tools, and the commands between them. ``{device}``,
-    ``{package}``, ``{clock}``, ``{seed}``, ``{top}`` and ``{pins}`` are filled in. ``block``: the
-    block RAM of a device; where it is named, contents are put in after place and route."""
+    ``{package}``, ``{clock}``, ``{seed}`` and ``{top}`` are filled in; ``pins``: how place and
+    route is told of the file ``pins``. ``block``: the block RAM of a device; where it is named,
+    contents are put in after place and route."""
 
     tools: tuple[str, ...]
     synthesize: str
     place: tuple[str, ...]
-    pins: str
+    pins: tuple[str, ...]
     pack: tuple[str, ...]
     bitstream: str
     cells: Mapping[str, str]
     block: str = ""
+    needs_pins: bool = False  # place and route chooses none itself
 
 
 FAMILIES: dict[str, Family] = {
@@ -61,7 +63,7 @@ FAMILIES: dict[str, Family] = {
         "synth_ice40 -top {top} {dsp} -spram -json design.json",
         ("--{device}", "--package", "{package}", "--json", "design.json", "--asc", PLACED,
          "--pcf-allow-unconstrained"),
-        "--pcf", ("design.asc", "design.bin"), "design.bin",
+        ("--pcf", "pins"), ("design.asc", "design.bin"), "design.bin",
         {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM", "dsps": "ICESTORM_DSP",
          "sprams": "ICESTORM_SPRAM"}, "SB_RAM40_4K"),
     "ecp5": Family(
@@ -69,8 +71,15 @@ FAMILIES: dict[str, Family] = {
         "synth_ecp5 -top {top} -json design.json",
         ("--{device}", "--package", "{package}", "--json", "design.json", "--textcfg",
          "design.config", "--lpf-allow-unconstrained"),
-        "--lpf", ("--compress", "design.config", "design.bit"), "design.bit",
+        ("--lpf", "pins"), ("--compress", "design.config", "design.bit"), "design.bit",
         {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"}),
+    # GW1N-9C is what the open tools call the die of the GW1NR-9C on the Tang Nano 9K.
+    "gowin": Family(
+        ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack"),
+        "synth_gowin -top {top} -json design.json",
+        ("--device", "{device}", "--vopt", "family=GW1N-9C", "--json", "design.json"),
+        ("--vopt", "cst=pins"), ("-d", "GW1N-9C", "-o", "design.fs", "placed.json"), "design.fs",
+        {"luts": "LUT4", "ffs": "DFF", "brams": "BSRAM", "dsps": "MULT18X18"}, needs_pins=True),
 }
 
 
@@ -127,20 +136,19 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
 
     ``files``: as ``generate.design_files`` gives them. ``pins``: the constraints of a board; where
     None, place and route chooses. Raises ``CompileError``: E865 (a tool is missing), E866 (it does
-    not fit the device), E867 (a tool fails), E868 (no open tools for the family), E625 (output).
+    not fit the device), E867 (a tool fails), E868 (no open tools for the family), E885 (no
+    pins), E625 (output).
     """
     family = FAMILIES.get(fpga.family)
     if family is None:
         raise fail("E868", fpga.device, "this project calls no tools for this family",
                    got=fpga.family, limit=", ".join(sorted(FAMILIES)),
                    hint="the design is in BUILD/rtl: hdl/ and mem/ are all that synthesis reads")
+    if pins is None and family.needs_pins:
+        raise fail("E885", fpga.device, "place and route of this family chooses no pins itself",
+                   got="no board", hint="name one that has this device, with --board")
     tools = {name: find_tool(name) for name in family.tools}
-    if output.exists():
-        raise fail("E625", str(output), "cannot be written", got="something is there",
-                   hint="name a new directory with -o")
-    if not output.parent.is_dir():
-        raise fail("E625", str(output), "cannot be written",
-                   got=f"{output.parent} is not a directory")
+    check_output(output)
     say = report or (lambda _: None)
     # YoWASP's tools see the folder that they run in, and not the system's temporary one.
     with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
@@ -164,7 +172,7 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
                    "--quiet"]
         if pins is not None:
             (work / "pins").write_text(pins)
-            command += [family.pins, "pins"]
+            command += family.pins
         say("place and route")
         run_tool(command, work, "nextpnr.log", fpga)
         say("packing")
@@ -179,6 +187,16 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
         work.replace(output)
         work.mkdir()  # for the context to remove
     return built
+
+
+def check_output(output: Path) -> None:
+    """Can this folder be made? Raises ``CompileError``: E625."""
+    if output.exists():
+        raise fail("E625", str(output), "cannot be written", got="something is there",
+                   hint="name a new directory with -o")
+    if not output.parent.is_dir():
+        raise fail("E625", str(output), "cannot be written",
+                   got=f"{output.parent} is not a directory")
 
 
 def _synthesize(yosys: Sequence[str], work: Path, script: str, memories: Mapping[str, bytes],
