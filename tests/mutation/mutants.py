@@ -24,7 +24,7 @@ CHOICE = "nc_mutant.hex"
 
 @dataclass(frozen=True)
 class Site:
-    """Text ``begin`` to ``end`` of a module; ``keeps``: what it would keep without an assignment."""
+    """Text ``begin`` to ``end`` of a module; ``keeps``: what it keeps without the assignment."""
 
     begin: int
     end: int
@@ -110,15 +110,15 @@ def _without_comments(text: str) -> str:
     return re.sub(r'//[^\n]*|/\*.*?\*/|"[^"\n]*"', blank, text, flags=re.S)
 
 
-_WIRE = re.compile(r"^[ ]*(?:wire|assign)\b(?:\s+signed)?(?:\s*\[[^;=]*?\])?\s+[\w\[\]+:*\-() ]+?\s=\s")
-_REGISTER = re.compile(r"(?:^|[\s;])([a-z_]\w*(?:\[[^=;<]*?\])?) (<=|=) ")
+_WIRE = re.compile(r"^ *(?:wire|assign)\b(?:\s*\[[^;=]*?\])?\s+[\w\[\]+:*\-() ]+?\s=\s")
+_CONSTANT = re.compile(r"\s*(localparam|parameter|integer|genvar|for\b|initial)")
 
 
 def _sites(text: str) -> Iterator[Site]:
     body = text.index(");\n", text.index("\n) (") if "\n) (" in text else text.index("module "))
     for match in re.finditer(r"[^\n]*\n", text):
         begin, line = match.start(), match[0]
-        if begin < body or re.match(r"\s*(localparam|parameter|integer|genvar|for\b|initial)", line):
+        if begin < body or _CONSTANT.match(line):
             continue
         if re.search(r"\bunused\w*\b", line):
             continue
@@ -134,7 +134,8 @@ def _in_line(text: str, begin: int, line: str) -> Iterator[Site]:
         site = _span(text, begin + match.end())
         if re.search(r"\b[a-z]\w*", re.sub(r"\d*'[bdh]\w+", "", text[site.begin:site.end])):
             yield site
-    for match in re.finditer(r"\.[a-z]\w*\(", line):  # ports; parameters are capitals
+    # Ports that are inputs; parameters are capitals.
+    for match in re.finditer(r"\.(?!(?:out|sum|value|read_data|y)\()[a-z]\w*\(", line):
         site = _span(text, begin + match.end())
         if re.search(r"[!&|+?=<>]", text[site.begin:site.end]):
             yield site

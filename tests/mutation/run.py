@@ -5,7 +5,8 @@ taken through, each until something finds it:
 
 1. ``verilator --lint-only -Wall`` of the module alone. What it refuses or has a new warning for is
    not counted: such a change would not come into the library.
-2. The corner networks (``rtl_corners``): states, words to the host, cycles, with and without stalls.
+2. The corner networks (``rtl_corners``): states, words to the host, cycles; with and without
+   stalls.
 3. For the modules of the link, boards behind a simulated wire: checks of ``test_rtl_uart``.
 4. The claims of the proofs in ``tests/formal``, for a bounded time from reset.
 
@@ -27,6 +28,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "differential")]
@@ -129,13 +132,13 @@ class Check:
         return said
 
     def _tell(self, pipe: Any) -> None:
-        with open(os.devnull, "w") as nothing:
+        with Path(os.devnull).open("w") as nothing:
             os.dup2(nothing.fileno(), 1)
             os.dup2(nothing.fileno(), 2)
         try:
             said = self.run()
         except (Exception, SystemExit) as error:
-            said = f"{type(error).__name__}: {str(error).splitlines()[0][:60] if str(error) else ''}"
+            said = f"{type(error).__name__}: {str(error)[:60]}"
         except BaseException as error:  # pytest's own failures are none of the above
             said = type(error).__name__
         pipe.send(said)
@@ -193,8 +196,7 @@ def wire_checks(changed: dict[str, str]) -> list[Check]:
             host.port.write(fault)
             host.port.wait(400)
             assert wire.refused(lambda: host._exchange(
-                b"\x81", wire.np.zeros(1, wire.np.int64),
-                wire.np.zeros((1, 26), wire.np.int32))) == "E872"
+                b"\x81", np.zeros(1, np.int64), np.zeros((1, 26), np.int32))) == "E872"
             spi.expect(host.run(data), data)
 
     runs: list[tuple[str, wire.Case, Callable[[], None]]] = [
@@ -209,18 +211,16 @@ def wire_checks(changed: dict[str, str]) -> list[Check]:
          lambda: wire.test_every_cycle_is_that_of_the_model_given_when_the_wire_has_words(small)),
         ("late greeting", small,
          lambda: wire.test_a_greeting_that_is_late_is_not_taken_for_this_one(small)),
-        ("break", small, lambda: wire.test_a_break_within_a_word_is_a_fault_and_reset_resynchronises(
-            small)),
+        ("break", small, lambda: (
+            wire.test_a_break_within_a_word_is_a_fault_and_reset_resynchronises(small))),
         ("glitch", small, lambda: wire.test_a_glitch_shorter_than_half_a_bit_is_no_byte(small)),
         ("garbage", small,
          lambda: wire.test_garbage_before_the_first_word_is_answered_with_nothing(small, 0)),
         ("reset lost", small, lambda: wire.test_a_reset_that_noise_eats_is_sent_again(small)),
         ("slower clock", small, lambda: wire.test_clocks_may_differ_by_three_percent(small, 0.97)),
         ("faster clock", small, lambda: wire.test_clocks_may_differ_by_three_percent(small, 1.03)),
-        ("other clock", small,
-         wire.test_clocks_that_differ_by_ten_percent_do_not_understand_each_other and (
-             lambda: wire.test_clocks_that_differ_by_ten_percent_do_not_understand_each_other(
-                 small)))]
+        ("other clock", small, lambda: (
+            wire.test_clocks_that_differ_by_ten_percent_do_not_understand_each_other(small)))]
     for extra in (b"\x05", b"\x85", b"\x80"):
         runs.append((f"stray {extra.hex()}", small, lambda e=extra: (
             wire.test_a_stray_byte_a_kind_that_is_none_and_a_word_cut_short_are_faults(small, e))))
