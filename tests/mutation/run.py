@@ -58,6 +58,7 @@ from neurocompile_backends.rtl.simulated_port import build_board  # noqa: E402
 
 LIST = HERE / "mutants.csv"
 EQUIVALENT = HERE / "equivalent.csv"
+DOCS = HERE.parents[1] / "docs" / "rtl.md"
 COLUMNS = ("key", "module", "line", "column", "source", "change", "result", "by")
 
 QUOTA = {"nc_synapses": 50, "nc_neurons": 55, "nc_host_link": 45, "nc_core": 25, "nc_sender": 25,
@@ -308,6 +309,17 @@ def table(rows: dict[str, dict[str, str]]) -> str:
     return "\n".join(lines)
 
 
+def document(rows: dict[str, dict[str, str]]) -> None:
+    """Write what the list says into docs/rtl.md."""
+    killed, of = score(rows)
+    alike = sum(row["result"] == "equivalent" for row in rows.values())
+    text = (f"{killed} of the {of} that can be found are: {killed / max(of, 1):.1%}. {alike} more "
+            f"are equivalent.\n\n{table(rows)}\n")
+    before, rest = DOCS.read_text("utf-8").split("<!-- mutants: begin -->\n")
+    after = rest.split("<!-- mutants: end -->")[1]
+    DOCS.write_text(f"{before}<!-- mutants: begin -->\n{text}<!-- mutants: end -->{after}", "utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--again", action="store_true", help="run also what the list has")
@@ -356,7 +368,8 @@ def main() -> int:
             if by:
                 rows[m.key]["result"], rows[m.key]["by"] = "killed", by
             print(n, m.module, m.line, m.change, by or "survives", flush=True)
-        write_list(rows)
+    write_list(rows)
+    document(rows)
     killed, of = score(rows)
     print(table(rows))
     print(f"{killed} of {of} found: {killed / max(of, 1):.1%}; {time.monotonic() - begun:.0f} s")
