@@ -32,7 +32,8 @@ def test_at_least_95_percent_of_those_that_can_be_are_found() -> None:
 def test_every_module_with_logic_of_its_own_has_mutants_in_the_list() -> None:
     listed = {row["module"] for row in ROWS if row["result"] != "lint"}
     assert listed == {name for name in modules() if mutants_of(name)}
-    assert set(modules()) - listed == {"nc_host_uart"}  # it only connects others
+    # One only connects others; of the other all is constants of elaboration (tests/formal has it).
+    assert set(modules()) - listed == {"nc_host_uart", "nc_extend"}
 
 
 def test_the_list_is_of_this_library() -> None:
