@@ -78,17 +78,17 @@ class Built:
         return asdict(self)
 
 
-def find_tool(name: str) -> list[str]:
+def find_tool(name: str, install: str = INSTALL) -> list[str]:
     """The command of a tool: the ``fpga`` extra's beside this Python, else the machine's.
 
-    Raises ``CompileError``: E865.
+    Raises ``CompileError``: E865, which says how to ``install`` it.
     """
     beside = str(Path(sys.executable).parent)
     for candidate in (f"yowasp-{name}", name):
         found = shutil.which(candidate, path=beside) or shutil.which(candidate)
         if found is not None:
             return [found]
-    raise fail("E865", name, "this tool is not installed", hint=INSTALL)
+    raise fail("E865", name, "this tool is not installed", hint=install)
 
 
 def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top: str = "nc_top",
@@ -116,17 +116,8 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
     # YoWASP's tools see the folder that they run in, and not the system's temporary one.
     with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
         work = Path(name)
-        for path, content in files.items():
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_bytes(content)
-        sources = " ".join(sorted(path for path in files if path.endswith(".v")))
-        dsp = "-dsp" if fpga.dsps else ""
-        (work / "synthesis.ys").write_text(
-            f"read_verilog -defer {sources}\n"
-            f"{family.synthesize.format(top=top, dsp=dsp)}\n"
-            "tee -q -o cells.json stat -json\n")
         say("synthesis")
-        _run([*tools["yosys"], "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+        synthesize(files, fpga, work, tools["yosys"], top=top)
         command = [*tools[family.tools[1]],
                    *(part.format(device=fpga.device, package=fpga.package)
                      for part in family.place),
@@ -136,9 +127,9 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
             (work / "pins").write_text(pins)
             command += [family.pins, "pins"]
         say("place and route")
-        _run(command, work, "nextpnr.log", fpga)
+        run_tool(command, work, "nextpnr.log", fpga)
         say("packing")
-        _run([*tools[family.tools[2]], *family.pack], work, "")
+        run_tool([*tools[family.tools[2]], *family.pack], work, "")
         built = _read(work, fpga, family, clock_mhz)
         (work / "resources.json").write_text(json.dumps(built.to_dict(), indent=1) + "\n")
         work.replace(output)
@@ -146,7 +137,24 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
     return built
 
 
-def _run(command: Sequence[str], work: Path, log: str, fpga: Fpga | None = None) -> None:
+def synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Sequence[str], *,
+               top: str, also: Sequence[str] = ()) -> None:
+    """Write a design into ``work`` and synthesize it there, for a family in ``FAMILIES``: leaves
+    design.json and cells.json. ``also``: more commands of Yosys. Raises ``CompileError``: E867."""
+    for path, content in files.items():
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_bytes(content)
+    sources = " ".join(sorted(path for path in files if path.endswith(".v")))
+    dsp = "-dsp" if fpga.dsps else ""
+    (work / "synthesis.ys").write_text("".join(f"{line}\n" for line in (
+        f"read_verilog -defer {sources}", FAMILIES[fpga.family].synthesize.format(top=top, dsp=dsp),
+        "tee -q -o cells.json stat -json", *also)))
+    run_tool([*yosys, "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+
+
+def run_tool(command: Sequence[str], work: Path, log: str, fpga: Fpga | None = None) -> str:
+    """Run a tool in ``work``; what it printed. Raises ``CompileError``: E867, and for a ``fpga``
+    E866."""
     try:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False,
                               timeout=TIMEOUT_SECONDS)
@@ -154,7 +162,7 @@ def _run(command: Sequence[str], work: Path, log: str, fpga: Fpga | None = None)
         raise fail("E867", Path(command[0]).name, "this tool does not end",
                    got=f"{TIMEOUT_SECONDS} s") from error
     if not done.returncode:
-        return
+        return done.stdout
     text = done.stdout + done.stderr
     if log and (work / log).exists():
         text += (work / log).read_text(errors="replace")
