@@ -27,8 +27,9 @@ class IntegerRun:
     that are read), current and membrane after reset.
 
     ``checked``: what an executor held against an account of its own, as (differing, compared) by
-    name; for example the cycles of hardware against those of its simulator. ``unseen``: why something that was asked for is
-    not recorded.
+    name; for example the cycles of hardware against those of its simulator.
+
+    ``unseen``: why something that was asked for is not recorded.
     """
 
     n_steps: int

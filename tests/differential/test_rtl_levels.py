@@ -1,4 +1,4 @@
-"""What becomes of the RTL: its netlist, and a bitstream read back, against the integer reference."""
+"""What becomes of the RTL, netlist and bitstream, against the integer reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ needs_icestorm = pytest.mark.skipif(
 
 
 def compiled(name: str, target: str) -> Build:
-    recorded = recording(name, 2)
+    recorded = recording(name, 5)
     return nc.compile(recorded.network, target, contract=contract_of(name, recorded))
 
 
@@ -36,10 +36,18 @@ def proved(report: VerificationReport) -> int:
                                               ("fsdd_rcubalif", "ecp5-25f")])
 def test_the_netlist_of_synthesis_gives_every_output_in_the_same_cycles(name: str,
                                                                        target: str) -> None:
-    (report,) = nc.verify(compiled(name, target), recording(name, 1).x,
+    samples = 5 if name == "digits" else 1
+    (report,) = nc.verify(compiled(name, target), recording(name, samples).x,
                           backends=("reference", "rtl"), level="netlist")
-    assert proved(report) >= 50
+    assert proved(report) >= (50 if name == "digits" else 25)
     assert {"cycles with stalls", "states with stalls"} <= {c.name for c in report.checks}
+
+
+@needs_icestorm
+def test_a_bitstream_read_back_gives_every_output_over_its_wire() -> None:
+    (report,) = nc.verify(compiled("digits", "ice40-hx8k"), recording("digits", 5).x,
+                          backends=("reference", "rtl"), level="bitstream")
+    assert proved(report) >= 50
 
 
 @pytest.mark.parametrize(("target", "level"), [("generic", "netlist"), ("zynq", "netlist"),

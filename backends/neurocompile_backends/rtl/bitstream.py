@@ -6,6 +6,7 @@ contents of block RAM, and the wires between them.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +106,21 @@ def verilog_of(bits: bytes, board: Board, fpga: Fpga) -> bytes:
         (work / "names.pcf").write_text(
             "".join(f"set_io {port} {pin}\n" for port, pin in sorted(board.pins.items())))
         run_tool([*unpack, "design.bin", "design.asc"], work, "")
-        return run_tool([*reader, "-s", "-n", "nc_board", "-p", "names.pcf", "-d", fpga.package,
-                         "design.asc"], work, "").encode()
+        return _with_ports_apart(run_tool(
+            [*reader, "-s", "-n", "nc_board", "-p", "names.pcf", "-d", fpga.package,
+             "design.asc"], work, "")).encode()
+
+
+def _with_ports_apart(verilog: str) -> str:
+    """icebox_vlog declares ports in the module's head and again as wires, which Verilog allows only
+    where their directions are stated outside of the head."""
+
+    def apart(head: re.Match[str]) -> str:
+        ports = [port.strip() for port in head[1].split(",")]
+        names = ", ".join(port.split()[1] for port in ports)
+        return f"module nc_board ({names});\n" + "".join(f"{port};\n" for port in ports)
+
+    return re.sub(r"module nc_board \(([^)]*)\);", apart, verilog, count=1)
 
 
 def run_bitstream(read: ReadBack, network: QuantizedNetwork, encoded: EncodedInput,

@@ -54,7 +54,8 @@ class LevelBackend:
         found.extend(self._planner.check(mapping))
         reason = without(mapping.target.fpga, self.level)
         if reason:
-            found.add("E876", mapping.target.name, f"there is no {self.level} to simulate: {reason}",
+            found.add("E876", mapping.target.name,
+                      f"there is no {self.level} to simulate: {reason}",
                       limit={"netlist": "a target of the families ice40 and ecp5",
                              "bitstream": "ice40-hx8k"}[self.level],
                       hint="compile for such a target, or leave --level out")

@@ -125,9 +125,10 @@ def compile_model(root: Path, files: Mapping[str, bytes], top: str, modules: Seq
             f'lint_off {rule}-file "foreign/*"\n'
             for rule in ("", *(f"-rule {name} " for name in FOREIGN_RULES))))
         sources = ["foreign.vlt", "-Iforeign", *sources]
+    # Yosys's iCE40 cells have default values of inputs; Verilator drives connected ones with them.
     _run([str(tool.binary), "--cc", "--top-module", top, "-Wall", "-O3", "--x-assign", "fast",
-          "--x-initial", "fast", "--noassert", "-DNC_PROBE", "-DNO_ICE40_DEFAULT_ASSIGNMENTS", "--Mdir", "obj", *sources], root,
-         tool.environment())
+          "--x-initial", "fast", "--noassert", "-DNC_PROBE", "-DNO_ICE40_DEFAULT_ASSIGNMENTS",
+          "--Mdir", "obj", *sources], root, tool.environment())
     include = tool.root / "include"
     units = sorted(path.name for path in (root / "obj").glob("*.cpp"))
     (root / "obj" / "all.cpp").write_text(
