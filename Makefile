@@ -31,10 +31,19 @@ $(LAVA): backends/neurocompile_backends/lava/environment.py | $(VENV)/.installed
 	$(BIN)/neurocompile lava setup
 	@touch $@
 
+# Tests against tools of the machine: an older Yosys, Icarus, and what reads bitstreams.
+DEBIAN := $(VENV)/.installed-debian
+$(DEBIAN): | $(VENV)/.installed-dev
+	@if command -v yosys iverilog icebox_vlog > /dev/null && [ $$(command -v yosys iverilog icebox_vlog | wc -l) = 3 ]; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update -qq && apt-get install -qq -y yosys iverilog fpga-icestorm; \
+	else echo "no yosys, iverilog or icebox_vlog on this machine: tests of netlists in them and of bitstreams are skipped"; fi
+	@touch $@
+
 demo: $(VENV)/.installed  ## compile, verify and evaluate an embedded trained network
 	$(BIN)/neurocompile demo
 
-test: $(VENV)/.installed-dev $(LAVA)  ## run the tests
+test: $(VENV)/.installed-dev $(LAVA) $(DEBIAN)  ## run the tests
 	$(PYTEST) -n $(WORKERS) --dist loadscope $(ARGS)
 
 check: lint types test  ## every gate: ruff, mypy --strict, pyright, tests

@@ -237,13 +237,17 @@ def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: in
 
 
 def verify(build: Build, inputs: Any, *, steps: int | None = None,
-           backends: Sequence[str] = ("reference", "simulator"),
+           backends: Sequence[str] = ("reference", "simulator"), level: str | None = None,
            progress: Progress | None = None) -> tuple[VerificationReport, ...]:
-    """Compare backends with the first one in u, v and s of every population at every step."""
+    """Compare backends with the first one in u, v and s of every population at every step.
+
+    ``level``: "netlist" or "bitstream" in the place of the RTL, for the backend rtl (docs/rtl.md);
+    compared is then what the host gets, and every cycle. Raises ``CompileError``: E875, E876.
+    """
     from neurocompile.verification.run import verify as run_verify
 
     loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
-    return run_verify(build.mapping, loaded, backends, progress)
+    return run_verify(build.mapping, loaded, backends, progress, level)
 
 
 def profile(build: Build, inputs: Any, *, steps: int | None = None, timing: str | None = None,

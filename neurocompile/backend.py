@@ -7,7 +7,7 @@ also writes something to deploy is an :class:`Emitter`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
@@ -62,6 +62,17 @@ class Emitter(Backend, Protocol):
         ...
 
 
+@runtime_checkable
+class Leveled(Backend, Protocol):
+    """A backend that can run what was made of its design later on, in the design's place."""
+
+    levels: tuple[str, ...]
+
+    def at_level(self, level: str) -> Backend:
+        """The backend at one of ``levels``. Raises ``CompileError`` (E875)."""
+        ...
+
+
 class ReferenceBackend:
     """The integer reference, built in: what the others are compared with."""
 
@@ -100,6 +111,18 @@ def load_backend(name: str) -> Backend:
         raise fail("E802", name, "this entry point is no backend", got=type(backend).__name__,
                    hint=f"report it to the authors of {_distribution(points[0])}")
     return backend
+
+
+def at_level(backends: Sequence[Backend], level: str | None) -> list[Backend]:
+    """Those that have levels at this one, the others as they are. Raises ``CompileError``: E875
+    (none has any)."""
+    if level is None:
+        return list(backends)
+    if not any(isinstance(backend, Leveled) for backend in backends):
+        raise fail("E875", "--level", "no backend of this comparison has levels", got=level,
+                   limit=", ".join(backend.name for backend in backends),
+                   hint="for example --backends reference,rtl")
+    return [b.at_level(level) if isinstance(b, Leveled) else b for b in backends]
 
 
 def load_emitter(name: str) -> Emitter:

@@ -481,6 +481,9 @@ def verify(build: BuildPath, data: Input,
            backends: Annotated[str, typer.Option(
                metavar="A,B", help="What is compared; the first is the reference.")
                ] = "reference,simulator",
+           level: Annotated[str | None, typer.Option(
+               metavar="LEVEL", help="Of the backend rtl: rtl, netlist (after synthesis) or "
+               "bitstream (read back).")] = None,
            steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
            as_json: Json = False) -> None:
     """Compare backends in every state at every step."""
@@ -493,7 +496,8 @@ def verify(build: BuildPath, data: Input,
         loaded = _data(data, built.inputs, steps, encode, seed, built.discrete.dt_s, samples)
         names = [name.strip() for name in backends.split(",") if name.strip()]
         with progress("verifying", loaded.n_samples) as tick:
-            reports = api.verify(built, loaded, backends=names, progress=tick)
+            reports = api.verify(built, loaded, backends=names, level=level,
+                                 progress=tick)
         passed = all(report.passed for report in reports)
         if as_json:
             print(to_json({"ok": passed, "reports": [r.to_dict() for r in reports]}))

@@ -28,6 +28,8 @@ class IntegerRun:
 
     ``checked``: what an executor held against an account of its own, as (differing, compared) by
     name; for example the cycles of hardware against those of its simulator.
+
+    ``unseen``: why something that was asked for is not recorded.
     """
 
     n_steps: int
@@ -35,6 +37,7 @@ class IntegerRun:
     u: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     v: dict[str, npt.NDArray[np.int32]] = field(default_factory=dict)
     checked: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unseen: str = ""
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class RunComparison:
         self.differences: dict[tuple[str, Quantity], int] = {}
         self.compared: dict[tuple[str, Quantity], int] = {}
         self.own: dict[str, tuple[int, int]] = {}
+        self.not_zero: dict[tuple[str, Quantity], int] = {}
+        self.unseen = f"{candidate} did not record it"
         self.first: Divergence | None = None
         self.n_samples = 0
         self.n_steps = 0
@@ -45,6 +47,8 @@ class RunComparison:
                          else int(np.count_nonzero(ours != theirs)))
                 self.differences[key] = self.differences.get(key, 0) + wrong
                 self.compared[key] = self.compared.get(key, 0) + ours.size
+                self.not_zero[key] = self.not_zero.get(key, 0) + int(np.count_nonzero(ours))
+        self.unseen = candidate.unseen or self.unseen
         for what, (wrong, compared) in candidate.checked.items():
             before = self.own.get(what, (0, 0))
             self.own[what] = before[0] + wrong, before[1] + compared
@@ -60,11 +64,12 @@ class RunComparison:
                 key = (name, quantity)
                 if key not in self.compared:
                     checks.append(Check(f"{name}:{quantity}", None, 0, "SKIPPED",
-                                        f"{self.candidate} did not record it"))
+                                        self.unseen))
                     continue
                 wrong = self.differences[key]
                 checks.append(Check(f"{name}:{quantity}", wrong, 0, "FAIL" if wrong else "PASS",
-                                    f"{wrong} of {self.compared[key]} integers differ"))
+                                    f"{wrong} of {self.compared[key]} integers differ, "
+                                    f"{self.not_zero[key]} are not 0"))
         for what, (wrong, compared) in self.own.items():
             checks.append(Check(what, wrong, 0, "FAIL" if wrong else "PASS",
                                 f"{wrong} of {compared} differ from {self.candidate}'s model"))

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.backend import Bundle
+from neurocompile.backend import Backend, Bundle
 from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
 from neurocompile.ir.mapping import Mapping as CoreMapping
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile_backends.rtl.design import ChipPlan, Unsupported
+from neurocompile_backends.rtl.levels import LEVELS, at_level
 
 if TYPE_CHECKING:
     from neurocompile_backends.rtl.verilator import Built
@@ -29,6 +30,7 @@ class RtlBackend:
 
     name = "rtl"
     takes_teacher = False
+    levels = LEVELS
 
     def __init__(self) -> None:
         self._planned: tuple[str, ChipPlan] | None = None
@@ -78,6 +80,10 @@ class RtlBackend:
         compare_stalled(run, run_design(built, encoded, probes, stalls=Stalls(
             STALLED_OF_256, STALLED_OF_256)))
         return run
+
+    def at_level(self, level: str) -> Backend:
+        """With the netlist or the bitstream in the RTL's place. Raises ``CompileError``: E875."""
+        return at_level(self, self, level)
 
     def plan(self, mapping: CoreMapping) -> ChipPlan:
         """The hardware of a mapping; the last one is kept. Raises ``CompileError`` (E863)."""

@@ -11,7 +11,8 @@ CODES: dict[str, tuple[str, str]] = {
              "mistake of this project."),
     "E863": ("network that this hardware cannot run", "The cores of the RTL saturate, and add "
              "in at most 32 bits."),
-    "E865": ("synthesis tool that is missing", "Yosys, nextpnr or a packer is not installed; the "
+    "E865": ("synthesis tool that is missing", "Yosys, nextpnr, a packer or a reader of "
+             "bitstreams is not installed; the "
              "message has the command that installs it."),
     "E866": ("network that does not fit the device", "Place and route found too little of "
              "something. Fewer lanes need less logic, a larger device has more."),
@@ -35,6 +36,9 @@ CODES: dict[str, tuple[str, str]] = {
              "network or mapping than the program."),
     "E872": ("bytes lost between host and board", "The link found a word that is incomplete or "
              "does not exist. The run has no result; the next one begins with a reset."),
+    "E876": ("target without this level", "A netlist can be simulated where synthesis is called, a "
+             "bitstream where a tool reads it back: icebox_vlog, for iCE40 without SPRAM and "
+             "multipliers."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
              "which is not installed by default."),
     "E885": ("no board where one is needed", "Place and route of some families chooses no pins "

@@ -106,14 +106,20 @@ def places_of(plan: ChipPlan) -> list[tuple[str, Ints, Ints]]:
 def _host_account(plan: ChipPlan, places: list[tuple[str, Ints, Ints]],
                   done: SampleRun) -> tuple[Ints, Ints]:
     """What the host got of each output neuron in each step, and what these sent."""
-    sizes = dict(zip(plan.program.symbols.populations, plan.program.symbols.sizes, strict=True))
-    numbers = sum(sizes[name] for name in plan.outputs)
-    sent = np.zeros((len(done.cycles), numbers), np.int64)
+    got = received(plan, done)
+    sent = np.zeros_like(got)
     for name, element, slot in places:
         if name in plan.outputs:
             sent[:, plan.outputs[name] + element] = done.spikes[:, slot]
-    got = np.zeros_like(sent)
+    return got, sent
+
+
+def received(plan: ChipPlan, done: SampleRun) -> Ints:
+    """What the host got of each output neuron in each step: [step, number], numbers as in
+    ``plan.outputs``."""
+    sizes = dict(zip(plan.program.symbols.populations, plan.program.symbols.sizes, strict=True))
+    got = np.zeros((len(done.cycles), sum(sizes[name] for name in plan.outputs)), np.int64)
     for step, words in enumerate(done.sent):
         for number, value in words:
             got[step, number] += value
-    return got, sent
+    return got

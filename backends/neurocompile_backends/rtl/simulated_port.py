@@ -40,7 +40,7 @@ def build_board(files: Mapping[str, bytes], board: Board) -> BuiltBoard:
     compiled = compile_model(
         Path(folder.name), files, "nc_board", [m for m in BOARD_MODULES if _used(m, board)],
         ("nc_probe", "nc_link_probe"), "uart.cpp", ("-O2", *(["-DNC_SPI"] if board.spi else [])))
-    return BuiltBoard(board, folder, _load(compiled))
+    return BuiltBoard(board, folder, load_model(compiled))
 
 
 def _used(module: str, board: Board) -> bool:
@@ -49,7 +49,8 @@ def _used(module: str, board: Board) -> bool:
         (module == "nc_host_spi") == board.spi)
 
 
-def _load(path: Path) -> ctypes.CDLL:
+def load_model(path: Path) -> ctypes.CDLL:
+    """A model compiled with ``uart.cpp``."""
     loaded = ctypes.CDLL(str(path))
     pointer, i64 = ctypes.c_void_p, ctypes.c_int64
     for name, result, arguments in (

@@ -114,11 +114,11 @@ class Built:
         return asdict(self)
 
 
-def find_tool(name: str, *, native: bool = False) -> list[str]:
+def find_tool(name: str, *, native: bool = False, install: str = INSTALL) -> list[str]:
     """The command of a tool: the ``fpga`` extra's beside this Python, else the machine's.
 
     ``native``: the machine's before the extra's, which takes half a second to start; for tools
-    whose version does not matter. Raises ``CompileError``: E865.
+    whose version does not matter. Raises ``CompileError``: E865, which says how to ``install`` it.
     """
     beside = str(Path(sys.executable).parent)
     candidates = (f"yowasp-{name}", name)
@@ -126,7 +126,7 @@ def find_tool(name: str, *, native: bool = False) -> list[str]:
         found = shutil.which(candidate, path=beside) or shutil.which(candidate)
         if found is not None:
             return [found]
-    raise fail("E865", name, "this tool is not installed", hint=INSTALL)
+    raise fail("E865", name, "this tool is not installed", hint=install)
 
 
 def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top: str = "nc_top",
@@ -153,17 +153,9 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
     # YoWASP's tools see the folder that they run in, and not the system's temporary one.
     with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
         work = Path(name)
-        for path, content in files.items():
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_bytes(content)
         memories = exchangeable(files, levels_of(fpga.patchable)) if family.block else {}
-        dsp = "-dsp" if fpga.dsps else ""
-        script = "".join(f"{line}\n" for line in (
-            "read_verilog -defer{define} "
-            + " ".join(sorted(path for path in files if path.endswith(".v"))),
-            family.synthesize.format(top=top, dsp=dsp), "tee -q -o cells.json stat -json"))
         say("synthesis")
-        why_not = _synthesize(tools["yosys"], work, script, memories, fpga, family)
+        why_not = _synthesize(files, fpga, work, tools["yosys"], top, memories)
         command = [*tools[family.tools[1]],
                    *(part.format(device=fpga.device, package=fpga.package)
                      for part in family.place),
@@ -199,25 +191,39 @@ def check_output(output: Path) -> None:
                    got=f"{output.parent} is not a directory")
 
 
-def _synthesize(yosys: Sequence[str], work: Path, script: str, memories: Mapping[str, bytes],
-                fpga: Fpga, family: Family) -> str:
-    """Synthesize with stand-ins for what memories hold, if the device has room for all of them in
-    block RAM; else with their contents, where synthesis may choose. Why it has none, or ""."""
+def synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Sequence[str], *,
+               top: str, define: str = "", also: Sequence[str] = ()) -> None:
+    """Write a design into ``work`` and synthesize it there, for a family in ``FAMILIES``: leaves
+    design.json and cells.json. ``define``: of the Verilog; ``also``: more commands of Yosys.
+    Raises ``CompileError``: E867."""
+    for path, content in files.items():
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_bytes(content)
+    sources = " ".join(sorted(path for path in files if path.endswith(".v")))
+    dsp = "-dsp" if fpga.dsps else ""
+    (work / "synthesis.ys").write_text("".join(f"{line}\n" for line in (
+        f"read_verilog -defer {define} {sources}",
+        FAMILIES[fpga.family].synthesize.format(top=top, dsp=dsp),
+        "tee -q -o cells.json stat -json", *also)))
+    run_tool([*yosys, "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+
+
+def _synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Sequence[str],
+                top: str, memories: Mapping[str, bytes]) -> str:
+    """Synthesize with stand-ins for what ``memories`` hold, if the device has room for all of them
+    in block RAM; else with their contents, where synthesis may choose. Why it has none, or ""."""
+    family = FAMILIES[fpga.family]
     why_not = "" if family.block else "contents are put into bitstreams of an iCE40 only"
     if memories:
-        for path, content in stand_ins(memories).items():
-            (work / path).write_bytes(content)
-        level = levels_of(fpga.patchable)
-        (work / "synthesis.ys").write_text(script.format(define=f" -DNC_BLOCK={level}"))
-        run_tool([*yosys, "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+        synthesize({**files, **stand_ins(memories)}, fpga, work, yosys, top=top,
+                   define=f"-DNC_BLOCK={levels_of(fpga.patchable)}")
         blocks = _cells(work).get(family.block, 0)
         for path, content in memories.items():
             (work / path).write_bytes(content)
         if blocks <= fpga.brams:
             return why_not
         why_not = f"its memories would take {blocks} of {fpga.brams} block RAMs"
-    (work / "synthesis.ys").write_text(script.format(define=""))
-    run_tool([*yosys, "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
+    synthesize(files, fpga, work, yosys, top=top)
     return why_not
 
 
@@ -259,9 +265,9 @@ def check_contents(work: Path, bitstream: str, memories: Mapping[str, bytes]) ->
     found.raise_if_errors()
 
 
-def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | None = None) -> None:
-    """Run a tool in the folder ``work``. ``fpga``: it is what place and route finds too small.
-    Raises ``CompileError``: E866, E867."""
+def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | None = None) -> str:
+    """Run a tool in the folder ``work``; what it printed. ``fpga``: it is what place and route
+    finds too small. Raises ``CompileError``: E867, and for a ``fpga`` E866."""
     try:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False,
                               timeout=TIMEOUT_SECONDS)
@@ -269,7 +275,7 @@ def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | Non
         raise fail("E867", Path(command[0]).name, "this tool does not end",
                    got=f"{TIMEOUT_SECONDS} s") from error
     if not done.returncode:
-        return
+        return done.stdout
     text = done.stdout + done.stderr
     if log and (work / log).exists():
         text += (work / log).read_text(errors="replace")

@@ -27,6 +27,10 @@ from neurocompile_backends.rtl.host import loading_words
 STEP_LIMIT = 1 << 24
 """Cycles of a step after which a design is taken to hang."""
 
+FOREIGN_RULES = ("UNOPTFLAT", "SPECIFYIGN", "INITIALDLY")
+"""What Verilator says of vendors' cells and of netlists, beside its lint: loops between bits of one
+vector, delays, and initial values by ``<=``. Neither changes what a cycle does."""
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -96,25 +100,35 @@ def build(plan: ChipPlan, *, optimize: str = "-O2") -> Built:
     folder = tempfile.TemporaryDirectory(prefix="neurocompile-rtl-")
     compiled = compile_model(Path(folder.name), design_files(plan), "nc_top", (*MODULES, "nc_top"),
                              ("nc_probe",), "harness.cpp", (optimize,))
-    return Built(plan, folder, _load(compiled))
+    return Built(plan, folder, load_model(compiled))
 
 
 def compile_model(root: Path, files: Mapping[str, bytes], top: str, modules: Sequence[str],
-                  probes: Sequence[str], harness: str, options: Sequence[str]) -> Path:
+                  probes: Sequence[str], harness: str, options: Sequence[str],
+                  foreign: Sequence[str] = ()) -> Path:
     """Write ``files`` into ``root``, verilate ``top`` and compile it with a harness of this package
     into a shared library; its path.
 
     ``modules``: of ``hdl/``; ``probes``: what of the library is for simulation only; ``options``:
-    of the C++ compiler. Raises ``CompileError``: E860, E861.
+    of the C++ compiler; ``foreign``: more sources among ``files``. Those in ``foreign/`` were
+    written by tools of others: only there warnings are no errors. Raises ``CompileError``: E860,
+    E861.
     """
     tool = find_verilator()
     package = resources.files("neurocompile_backends.rtl")
     write_design({**files, **{f"sim/{name}.sv": library(f"{name}.sv") for name in probes},
                   f"sim/{harness}": (package / harness).read_bytes()}, root)
+    sources = [*(f"sim/{name}.sv" for name in probes), *(f"hdl/{name}.v" for name in modules),
+               *foreign]
+    if foreign:
+        (root / "foreign.vlt").write_text("`verilator_config\n" + "".join(
+            f'lint_off {rule}-file "foreign/*"\n'
+            for rule in ("", *(f"-rule {name} " for name in FOREIGN_RULES))))
+        sources = ["foreign.vlt", "-Iforeign", *sources]
+    # Yosys's iCE40 cells have default values of inputs; Verilator drives connected ones with them.
     _run([str(tool.binary), "--cc", "--top-module", top, "-Wall", "-O3", "--x-assign", "fast",
-          "--x-initial", "fast", "--noassert", "-DNC_PROBE", "--Mdir", "obj",
-          *(f"sim/{name}.sv" for name in probes), *(f"hdl/{name}.v" for name in modules)], root,
-         tool.environment())
+          "--x-initial", "fast", "--noassert", "-DNC_PROBE", "-DNO_ICE40_DEFAULT_ASSIGNMENTS",
+          "--Mdir", "obj", *sources], root, tool.environment())
     include = tool.root / "include"
     units = sorted(path.name for path in (root / "obj").glob("*.cpp"))
     (root / "obj" / "all.cpp").write_text(
@@ -177,7 +191,8 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> N
                    got="\n".join(text[:60]), hint="report it with the network it comes from")
 
 
-def _load(path: Path) -> ctypes.CDLL:
+def load_model(path: Path) -> ctypes.CDLL:
+    """A model compiled with ``harness.cpp``."""
     loaded = ctypes.CDLL(str(path))
     pointer, i64, u32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32
     loaded.nc_new.restype = pointer
