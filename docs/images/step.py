@@ -138,7 +138,7 @@ def boxes(name: str, texts: Sequence[str | None], colour: str, *, apart: bool = 
             wave += "."
         else:
             wave += colour
-            data.append(text)
+            data.append(text if wave != colour else "")  # the first place is cut: no room for text
         before = text
     return {"name": name, "wave": wave, "data": data, **_node(len(texts), marks)}
 
@@ -219,7 +219,7 @@ def wave_json(cycles: Sequence[Cycle], neurons: int) -> dict[str, Any]:
             ["synapses", line("record", "record"),
              boxed("word", "7", shown("walking", lambda r: str(r["word"]))),
              boxed("sum", "7", shown("add", lambda r: "+"))],
-            boxed("to the host", "3", shown("out", lambda r: f"end {r['out_value']}"
+            boxed("to the host", "3", shown("out", lambda r: str(r["out_value"])
                                             if r["out_end"] else h(r["out_axon"]))),
         ],
         "edge": edges,
