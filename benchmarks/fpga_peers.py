@@ -211,7 +211,8 @@ def write_dense(path: Path, unit_s: float) -> None:
 
     def lif(n: int) -> nir.LIF:
         one = np.ones(n)
-        return nir.LIF(tau=one * 10e-3 / unit_s, r=one * 10, v_leak=one * 0, v_threshold=one, v_reset=one * 0)
+        return nir.LIF(tau=one * 10e-3 / unit_s, r=one * 10, v_leak=one * 0, v_threshold=one,
+                       v_reset=one * 0)
 
     nodes = {"input": nir.Input(input_type={"input": np.array([64])}),
              "w1": nir.Linear(rng.normal(0, 0.25, (128, 64))), "h": lif(128),

@@ -1,7 +1,8 @@
 """Runs the commands of fpga.md and puts what they print below them: `python docs/walkthrough.py`.
 
-The blocks between ``<!-- shown: begin -->`` and ``<!-- shown: end -->`` are one session, in a folder
-with the files of ``neurocompile demo``. It takes a minute: the last command places and routes.
+The blocks between ``<!-- shown: begin -->`` and ``<!-- shown: end -->`` are one session, in a
+folder with the files of ``neurocompile demo``. It takes a minute: the last command places and
+routes.
 """
 
 from __future__ import annotations

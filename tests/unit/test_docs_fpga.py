@@ -1,4 +1,4 @@
-"""docs/fpga.md shows what is so: its commands print what is below them, its picture is the RTL's."""
+"""docs/fpga.md: its commands print what is below them, its picture is what the RTL does."""
 
 from __future__ import annotations
 
