@@ -281,8 +281,8 @@ def table(rows: Mapping[str, dict[str, Any]]) -> str:
         if "failed" in row:
             # Of what the tool said last, only which tool it was.
             why, _, said = row["failed"].partition(": ")
-  "
-        f"          built = f"{why}{' ended without a result' if said else ''} ({row['verilog_bytes'] / 1e6:.2f} MB of Verilog)|||||"
+            ended = " ended without a result" if said else ""
+            built = f"{why}{ended} ({row['verilog_bytes'] / 1e6:.2f} MB of Verilog)|||||"
         else:
             use = row["used"]
             built = (f"{use['luts']:,} | {use['ffs']:,} | {use['brams']} | {use.get('dsps', 0)} | "
