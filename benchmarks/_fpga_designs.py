@@ -39,7 +39,7 @@ from neurocompile_backends.rtl.board import Board, board_files, load_board
 from neurocompile_backends.rtl.design import ChipPlan, Unsupported
 from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.plan import plan_chip
-from neurocompile_backends.rtl.synthesis import FAMILIES, find_tool
+from neurocompile_backends.rtl.synthesis import FAMILIES, find_tool, synthesize_for_exchange
 
 UP5K, HX8K, ECP5 = "ice40-up5k", "ice40-hx8k", "ecp5-85f"
 BOARDS = {UP5K: "icebreaker", HX8K: "ice40-hx8k-b-evn", ECP5: "ulx3s-85f"}
@@ -179,14 +179,7 @@ def synthesized(design: Planned) -> dict[str, Any]:
     top = "nc_top" if design.board is None else "nc_board"
     with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=Path.cwd()) as name:
         work = Path(name)
-        for path, content in files.items():
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_bytes(content)
-        sources = " ".join(sorted(path for path in files if path.endswith(".v")))
-        dsp = "-dsp" if design.fpga.dsps else ""
-        (work / "synthesis.ys").write_text(f"read_verilog -defer {sources}\n"
-                                           f"{family.synthesize.format(top=top, dsp=dsp)}\n")
-        _run([*find_tool("yosys"), "-q", "-l", "yosys.log", "synthesis.ys"], work)
+        synthesize_for_exchange(files, design.fpga, work, find_tool("yosys"), top=top)
         place = [part.format(device=design.fpga.device, package=design.fpga.package)
                  for part in family.place]
         place = place[:place.index("--json") + 2]  # nothing is written

@@ -47,8 +47,11 @@ def points_of(design: Planned, row: dict[str, Any]) -> list[Point]:
     what LUT RAM takes beside its LUTs."""
     found = []
     counted = row["modules"]
+    levels = estimates.exchanged_levels(design.fpga)
+    if levels and row["used"]["brams"] > design.fpga.brams:  # no room for stand-ins
+        levels = 0
     for core in design.plan.cores:
-        for module, parts in estimates.core_modules(core, design.fpga).items():
+        for module, parts in estimates.core_modules(core, design.fpga, levels).items():
             place = f"core{core.index}" + ("" if module == "core" else f".{module}")
             found.append((module, parts, counted.get(place, {})))
     shared = {key: sum(counted.get(m, {}).get(key, 0) for m in ("bus", "control", "top"))

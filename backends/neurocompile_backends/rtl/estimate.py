@@ -15,6 +15,7 @@ from functools import cache
 from importlib import import_module, resources
 
 from neurocompile.ir.target import Fpga
+from neurocompile_backends.rtl.contents import levels_of
 from neurocompile_backends.rtl.design import ChipPlan, CorePlan
 from neurocompile_backends.rtl.generate import KIND_BITS, LOG2_HOST_FIFO
 from neurocompile_backends.rtl.memories import (
@@ -27,6 +28,7 @@ from neurocompile_backends.rtl.memories import (
 )
 from neurocompile_backends.rtl.multipliers import Product, blocks_of, products_of
 from neurocompile_backends.rtl.structure import Parts, core_parts, link_parts, shared_parts
+from neurocompile_backends.rtl.synthesis import FAMILIES
 
 tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -85,15 +87,28 @@ def available(fpga: Fpga) -> Resources:
 def estimate(plan: ChipPlan, fpga: Fpga, *, link: bool = False) -> Estimate:
     """What the design takes of a device of a family that :func:`is_estimated`; ``link``: with the
     host's UART, as for a board."""
-    cores = tuple(core_resources(core, fpga) for core in plan.cores)
+    found = _estimate(plan, fpga, link, exchanged_levels(fpga))
+    if exchanged_levels(fpga) and found.total.brams > fpga.brams:
+        # Synthesis has no room for stand-ins in whole blocks, and does without them.
+        return _estimate(plan, fpga, link, 0)
+    return found
+
+
+def exchanged_levels(fpga: Fpga) -> int:
+    """Memories below this level are synthesized with stand-ins; 0: none are."""
+    return levels_of(fpga.patchable) if FAMILIES[fpga.family].block else 0
+
+
+def _estimate(plan: ChipPlan, fpga: Fpga, link: bool, levels: int) -> Estimate:
+    cores = tuple(core_resources(core, fpga, levels) for core in plan.cores)
     return Estimate(cores, shared_resources(plan, fpga),
                     link_resources(plan, fpga) if link else None, available(fpga))
 
 
-def core_resources(core: CorePlan, fpga: Fpga) -> Resources:
-    """Of one core."""
-    return _resources(core_modules(core, fpga), mapped_memories(core, fpga), products_of(core),
-                      fpga)
+def core_resources(core: CorePlan, fpga: Fpga, levels: int = 0) -> Resources:
+    """Of one core; ``levels`` as in ``memories_of``."""
+    return _resources(core_modules(core, fpga, levels), mapped_memories(core, fpga, levels),
+                      products_of(core), fpga)
 
 
 def shared_resources(plan: ChipPlan, fpga: Fpga) -> Resources:
@@ -108,10 +123,10 @@ def link_resources(plan: ChipPlan, fpga: Fpga) -> Resources:
     return _resources(link_modules(plan), memories, (), fpga)
 
 
-def core_modules(core: CorePlan, fpga: Fpga) -> dict[str, Parts]:
-    """The parts of each module of a core."""
+def core_modules(core: CorePlan, fpga: Fpga, levels: int = 0) -> dict[str, Parts]:
+    """The parts of each module of a core; ``levels`` as in ``memories_of``."""
     without = fpga.family if fpga.dsps else None
-    return core_parts(core, mapped_memories(core, fpga), products_of(core), without)
+    return core_parts(core, mapped_memories(core, fpga, levels), products_of(core), without)
 
 
 def shared_modules(plan: ChipPlan, fpga: Fpga) -> dict[str, Parts]:
@@ -126,9 +141,9 @@ def link_modules(plan: ChipPlan) -> dict[str, Parts]:
     return link_parts(max(2, -(-word // GROUP)))
 
 
-def mapped_memories(core: CorePlan, fpga: Fpga) -> list[Mapped]:
-    """What each memory of a core becomes."""
-    return [map_memory(memory, fpga.family) for memory in memories_of(core)]
+def mapped_memories(core: CorePlan, fpga: Fpga, levels: int = 0) -> list[Mapped]:
+    """What each memory of a core becomes; ``levels`` as in ``memories_of``."""
+    return [map_memory(memory, fpga.family) for memory in memories_of(core, levels)]
 
 
 def _resources(modules: Mapping[str, Parts], memories: Iterable[Mapped],

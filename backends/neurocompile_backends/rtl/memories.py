@@ -9,6 +9,7 @@ the RAMs, are those of its libraries ``ice40/brams.txt``, ``ice40/spram.txt``,
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,9 @@ from typing import Literal
 
 import numpy as np
 
+from neurocompile_backends.rtl.contents import LEVELS
 from neurocompile_backends.rtl.design import ChipPlan, CorePlan, Image
+from neurocompile_backends.rtl.icestorm import ROWS
 
 Kind = Literal["block", "large", "distributed", "logic", "none"]
 
@@ -86,6 +89,8 @@ class Memory:
         Columns that nothing reads, [width].
     writes, asynchronous
         It is written; it is read without a clock.
+    large, block
+        The RTL asks for a large RAM; for block RAM, however small the memory is.
     """
 
     name: str
@@ -96,6 +101,7 @@ class Memory:
     writes: bool = True
     asynchronous: bool = False
     large: bool = False
+    block: bool = False
 
     @cached_property
     def columns(self) -> int:
@@ -128,8 +134,10 @@ def map_memory(memory: Memory, family: str) -> Mapped:
         return Mapped(memory, "none", 0)
     logic = memory.columns * memory.depth * (RAM_BIT if memory.writes else ROM_BIT)
     found = Mapped(memory, "logic", 0)
-    best = int(logic)
+    best = sys.maxsize if memory.block else int(logic)
     for ram in _candidates(memory, family):
+        if memory.block and ram.kind != "block":
+            continue
         cost, unit, ways = _geometry(memory, ram)
         if cost < best:
             best = int(cost)
@@ -190,25 +198,28 @@ def _used(memory: Memory, width: int, ways: int, ram: Ram) -> int:
 # ---- The memories of a design.
 
 
-def memories_of(core: CorePlan) -> list[Memory]:
-    """Of ``nc_core``."""
+def memories_of(core: CorePlan, levels: int = 0) -> list[Memory]:
+    """Of ``nc_core``. ``levels``: memories below this level are synthesized with stand-ins, in
+    whole blocks (``contents``); 0: all with what they hold."""
     p, images = core.parameters, core.images
     size = p["SLOTS"] * p["ROWS"]
     found = [_ram("fifo", p["AXON"] + p["PAYLOAD"], 1 << p["LOG2_FIFO"], asynchronous=True,
                   unread=range(p["AXON"], p["AXON"] + 1) if p["PAYLOAD"] == 1 else range(0)),
              _rom("synapses.records", images["AXON_RECORDS"])]
     if "DENSE_INIT" in images:
-        found += _synaptic(core, "DENSE_INIT", "synapses.g_dense.genblk1", "weights")
+        found += _synaptic(core, "DENSE_INIT", "synapses.g_dense.genblk1", "weights", levels)
     if "SPARSE_INIT" in images:
-        found += _synaptic(core, "SPARSE_INIT", "synapses.g_sparse.genblk1", "entries")
+        found += _synaptic(core, "SPARSE_INIT", "synapses.g_sparse.genblk1", "entries", levels)
     found += [_ram(f"accumulators.g_lane[{i}].bank", p["ACC"], size) for i in range(p["LANES"])]
     for name, module in (("NEURON_RECORDS", "neurons.g_records.records"),
                          ("LATE_RECORDS", "neurons.g_late_records.records")):
         if name in images:
-            found.append(_rom(module, images[name]))
+            found.append(_stand_in(module, images[name]) if levels > LEVELS[name.lower()]
+                         else _rom(module, images[name]))
     found.append(_states(p, core.neurons))
     if p["LOADED"]:
-        found.append(_ram("neurons.g_loaded.biases", p["LOADED"], core.neurons))
+        found.append(_ram("neurons.g_loaded.biases", p["LOADED"],
+                          _whole(core.neurons) if levels else core.neurons))
     found.append(_queue(p, core.neurons))
     found += [_rom("sender.firsts", images["OUT_FIRSTS"]),
               _rom("sender.axons", images["OUT_AXONS"])]
@@ -240,6 +251,16 @@ def _rom(name: str, image: Image, words: slice = slice(None)) -> Memory:
     return Memory(name, image.width, depth, constant, np.zeros_like(constant), writes=False)
 
 
+def _stand_in(name: str, image: Image) -> Memory:
+    none = np.zeros(image.width, np.bool_)
+    return Memory(name, image.width, _whole(image.depth), none, none, writes=False, block=True)
+
+
+def _whole(words: int) -> int:
+    """Words of whole blocks."""
+    return -(-words // ROWS) * ROWS
+
+
 def _constant(image: Image, words: slice) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which columns are the same bit in all of these words, [width]."""
     columns = []
@@ -250,13 +271,15 @@ def _constant(image: Image, words: slice) -> np.ndarray[tuple[int], np.dtype[np.
     return np.concatenate(columns)
 
 
-def _synaptic(core: CorePlan, name: str, place: str, inner: str) -> list[Memory]:
+def _synaptic(core: CorePlan, name: str, place: str, inner: str, levels: int) -> list[Memory]:
     image, p = core.images[name], core.parameters
     if name == "DENSE_INIT" and p["SPRAM"]:
         none = np.zeros(image.width, np.bool_)
         return [Memory(f"{place}.g_spram.{inner}", image.width, image.depth, none, none,
                        large=True)]
     bank = p["LOG2_BANK"]
+    if not bank and levels:
+        return [_stand_in(f"{place}.g_rom.{inner}", image)]
     if not bank:
         return [_rom(f"{place}.g_rom.{inner}", image)]
     return [_rom(f"{place}.g_banks.{inner}.g_bank[{i >> bank}].rom", image,
@@ -265,7 +288,8 @@ def _synaptic(core: CorePlan, name: str, place: str, inner: str) -> list[Memory]
 
 def _states(p: dict[str, int], neurons: int) -> Memory:
     """A membrane that is gone after each step is written and never read."""
-    width = p["V"] + (p["U"] if p["FILTER"] else 0) + (p["COUNT"] if p["DELAYED"] else 0)
+    width = p["V"] + (p["U"] if p["FILTER"] else 0) + (p["COUNT"] if p["DELAYED"] else 0) + (
+        p["REFRACTORY"])
     forgets = "KEEP_V_BITS" not in p and p["KEEP_V"] == 0
     return _ram("neurons.states", width, neurons, unread=range(p["V"] if forgets else 0))
 

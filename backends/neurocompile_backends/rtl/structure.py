@@ -34,7 +34,8 @@ def core_parts(core: CorePlan, memories: Iterable[Mapped], products: Iterable[Pr
     p = core.parameters
     found = {"fifo": {"one": 1.0, "counter": p["LOG2_FIFO"]},
              "synapses": _synapses(p), "accumulators": _accumulators(p), "neurons": _neurons(p),
-             "sender": {"one": 1.0, "index": p["INDEX"], "out": p["OUT"] + p["FAN"]},
+             "sender": {"one": 1.0, "index": p["INDEX"], "out": p["OUT"] + p["FAN"],
+                        "flit": p["FLIT"]},
              "core": {"one": 1.0, "address": p["ADDR"]}}
     for product in products:
         _multiply(found[product.module], product, family)
@@ -98,7 +99,8 @@ def _synapses(p: dict[str, int]) -> Parts:
     return {
         "one": 1.0, "counters": p["WORD"] + addr + p["COUNTER"],
         "box": (2 * p["WORD"] + 2 * addr + 4 * p["COUNTER"]) if box else 0,
-        "formats": _choices(p), "carried": carried * (4 + later) + payload * 2,
+        "record": p["AXON_RECORD"] + payload, "formats": _choices(p),
+        "carried": carried * (4 + later) + payload * 2,
         "late": addr if late else 0,
         "lane_weight": lanes * weight, "lanes": lanes,
         "lane_both": lanes * weight if both else 0,
@@ -157,6 +159,7 @@ def _neurons(p: dict[str, int]) -> Parts:
         "counted": count * count if count > 1 else 0,
         "delayed": p["DELAYED"] * total,
         "initial": p.get("INITIAL_BITS", 0),
+        "pause": p["REFRACTORY"] * (PIPELINE + stages),
         "reset": total if "RESET_BITS" in p or p["RESET"] == 2 else 0,
         "resets": total if "RESET_BITS" in p else 0,
         "analog": total if "ANALOG_BITS" in p or p["ANALOG"] else 0,

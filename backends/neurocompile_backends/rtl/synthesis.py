@@ -153,9 +153,8 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
     # YoWASP's tools see the folder that they run in, and not the system's temporary one.
     with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
         work = Path(name)
-        memories = exchangeable(files, levels_of(fpga.patchable)) if family.block else {}
         say("synthesis")
-        why_not = _synthesize(files, fpga, work, tools["yosys"], top, memories)
+        memories, why_not = synthesize_for_exchange(files, fpga, work, tools["yosys"], top=top)
         command = [*tools[family.tools[1]],
                    *(part.format(device=fpga.device, package=fpga.package)
                      for part in family.place),
@@ -208,11 +207,13 @@ def synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Sequen
     run_tool([*yosys, "-q", "-l", "yosys.log", "synthesis.ys"], work, "yosys.log")
 
 
-def _synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Sequence[str],
-                top: str, memories: Mapping[str, bytes]) -> str:
-    """Synthesize with stand-ins for what ``memories`` hold, if the device has room for all of them
-    in block RAM; else with their contents, where synthesis may choose. Why it has none, or ""."""
+def synthesize_for_exchange(files: Mapping[str, bytes], fpga: Fpga, work: Path,
+                            yosys: Sequence[str], *, top: str) -> tuple[dict[str, bytes], str]:
+    """:func:`synthesize` with stand-ins for those memories whose contents are put in after place
+    and route, if the device has room for all of them in block RAM; else with their contents, where
+    synthesis may choose. These memories, and why it has no stand-ins, or ""."""
     family = FAMILIES[fpga.family]
+    memories = exchangeable(files, levels_of(fpga.patchable)) if family.block else {}
     why_not = "" if family.block else "contents are put into bitstreams of an iCE40 only"
     if memories:
         synthesize({**files, **stand_ins(memories)}, fpga, work, yosys, top=top,
@@ -221,10 +222,10 @@ def _synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Seque
         for path, content in memories.items():
             (work / path).write_bytes(content)
         if blocks <= fpga.brams:
-            return why_not
+            return memories, why_not
         why_not = f"its memories would take {blocks} of {fpga.brams} block RAMs"
     synthesize(files, fpga, work, yosys, top=top)
-    return why_not
+    return memories, why_not
 
 
 def _cells(work: Path) -> dict[str, int]:
