@@ -54,7 +54,7 @@ int main() {
 }
 """
 KINDS = ("flit", "STEP", "END")
-SENDER = ("", "entry", "fetch", "offer")
+SENDER = ("", "entry", "fetch", "latch", "offer")
 
 Cycle = dict[str, int]
 
@@ -192,8 +192,8 @@ def wave_json(cycles: Sequence[Cycle], neurons: int) -> dict[str, Any]:
     arrow("-", ("sender", offer), ("bus serves", offer))
     arrow("|->", ("bus serves", offer), ("FIFO", offer + 1), "C3")
     arrow("|->", ("bus serves", begin), ("FIFO", begin + 1), "C3")
-    arrow("|->", ("record", record), ("word", walk), "C4")
-    arrow("|->", ("record", place("record", offer)), ("word", place("walking", offer)), "C5")
+    arrow("|->", ("records", record), ("word", walk), "C4")
+    arrow("|->", ("records", place("record", offer)), ("word", place("walking", offer)), "C5")
     arrow("|->", ("word", walk), ("sum", total), "C6")
     arrow("~>", ("bus serves", place("to_host")), ("to the host", place("to_host") + 1), "C3")
 
@@ -216,7 +216,8 @@ def wave_json(cycles: Sequence[Cycle], neurons: int) -> dict[str, Any]:
              boxed("bus serves", "5", shown("granted", lambda r: "core" if r["granted"] == 1
                                             else "host")),
              boxed("FIFO", "5", shown("waiting", lambda r: str(r["waiting"])), apart=False)],
-            ["synapses", line("record", "record"),
+            ["synapses", boxed("records", "7", shown("record", lambda r: str(r["record"])),
+                               apart=False),
              boxed("word", "7", shown("walking", lambda r: str(r["word"]))),
              boxed("sum", "7", shown("add", lambda _: "+"))],
             boxed("to the host", "3", shown("out", lambda r: str(r["out_value"])

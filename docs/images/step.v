@@ -33,7 +33,8 @@ module step (
                  chip.host_number, chip.core0.neurons.scanning, chip.core0.neurons.index,
                  chip.core0.neurons.done, chip.core0.neurons.done_index, chip.core0.neurons.sends,
                  chip.core0.sender.state, chip.bus.granted, chip.in_valid[1],
-                 chip.core0.fifo.count, chip.core0.synapses.record_valid,
+                 chip.core0.fifo.count, {1'b0, chip.core0.synapses.record_valid}
+                     + {1'b0, chip.core0.synapses.read_valid},
                  chip.core0.synapses.issue, chip.core0.synapses.word, chip.core0.synapses.add,
                  chip.core0.busy, out_valid, out_end, out_axon, out_value);
         if (cycle == 16'd400) $finish;
