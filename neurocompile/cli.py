@@ -595,7 +595,7 @@ def build_(build: BuildPath,
            encode_seed: Annotated[int, typer.Option(
                metavar="N", help="Seed of the rate encoding.")] = 0,
            samples: Samples = None, as_json: Json = False) -> None:
-    """A bitstream of a BUILD for an FPGA, with open tools; for a Zynq a package."""
+    """A bitstream of a BUILD for an FPGA; for a Zynq a package."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.synthesis import show_bitstream
