@@ -102,7 +102,7 @@ def exchanged_levels(fpga: Fpga) -> int:
 def _estimate(plan: ChipPlan, fpga: Fpga, link: bool, levels: int) -> Estimate:
     cores = tuple(core_resources(core, fpga, levels) for core in plan.cores)
     return Estimate(cores, shared_resources(plan, fpga),
-                    link_resources(plan, fpga) if link else None, available(fpga))
+                    link_resources(plan, fpga, levels) if link else None, available(fpga))
 
 
 def core_resources(core: CorePlan, fpga: Fpga, levels: int = 0) -> Resources:
@@ -117,9 +117,9 @@ def shared_resources(plan: ChipPlan, fpga: Fpga) -> Resources:
     return _resources(shared_modules(plan, fpga), memories, (), fpga)
 
 
-def link_resources(plan: ChipPlan, fpga: Fpga) -> Resources:
-    """Of the host's UART and the link behind it."""
-    memories = [map_memory(m, fpga.family) for m in link_memories()]
+def link_resources(plan: ChipPlan, fpga: Fpga, levels: int = 0) -> Resources:
+    """Of the host's UART and the link behind it; ``levels`` as in ``memories_of``."""
+    memories = [map_memory(m, fpga.family) for m in link_memories(levels)]
     return _resources(link_modules(plan), memories, (), fpga)
 
 

@@ -37,6 +37,9 @@ HOST_FIFO_VALUE = 33
 LINK_BYTE, LOG2_LINK = 8, 9
 """The queue of the host's link (``nc_host_link``)."""
 
+ID_BITS, ID_WORDS = 16, 2
+"""Of a network's ID (``nc_board``)."""
+
 
 @dataclass(frozen=True)
 class Ram:
@@ -232,9 +235,15 @@ def shared_memories(plan: ChipPlan, log2_host_fifo: int) -> list[Memory]:
                  asynchronous=True)]
 
 
-def link_memories() -> list[Memory]:
-    """Of ``nc_host_link``."""
-    return [_ram("link.queue.ram", LINK_BYTE, 1 << LOG2_LINK)]
+def link_memories(levels: int = 0) -> list[Memory]:
+    """Of ``nc_host_link``, and the network's ID where it can be exchanged; else it is a constant.
+    """
+    found = [_ram("link.queue.ram", LINK_BYTE, 1 << LOG2_LINK)]
+    if levels:
+        none = np.zeros(ID_BITS, np.bool_)
+        found.append(Memory("link.id", ID_BITS, _whole(ID_WORDS), none, none, writes=False,
+                            block=True))
+    return found
 
 
 def _ram(name: str, width: int, depth: int, *, asynchronous: bool = False,

@@ -19,8 +19,8 @@ _CELL = re.compile(r"_(?:SB|TRELLIS|LUT[4567]|PFUMX|L6MUX21|CCU2C|DP16KD|MULT18X
                    r"|\$_")
 """Where Yosys appends kinds of cells and their ports to the name of a wire, or nextpnr its own."""
 
-_BOARD = {"chip": "", "host": "host link"}
-"""Instances of ``nc_board``: the network is what it is without one."""
+_BOARD = {"chip": "", "host": "host link", "id_halves": "host link"}
+"""Instances of ``nc_board``: the network is what it is without one, and its ID goes to the host."""
 
 
 @dataclass
