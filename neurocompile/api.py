@@ -238,16 +238,19 @@ def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: in
 
 def verify(build: Build, inputs: Any, *, steps: int | None = None,
            backends: Sequence[str] = ("reference", "simulator"), level: str | None = None,
+           bitstream: str | Path | None = None,
            progress: Progress | None = None) -> tuple[VerificationReport, ...]:
     """Compare backends with the first one in u, v and s of every population at every step.
 
     ``level``: "netlist" or "bitstream" in the place of the RTL, for the backend rtl (docs/rtl.md);
-    compared is then what the host gets, and every cycle. Raises ``CompileError``: E875, E876.
+    compared is then what the host gets, and every cycle. ``bitstream``: the folder that `build`
+    or `patch-weights` made; None: one is built for the check. Raises ``CompileError``: E875, E876.
     """
     from neurocompile.verification.run import verify as run_verify
 
     loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
-    return run_verify(build.mapping, loaded, backends, progress, level)
+    return run_verify(build.mapping, loaded, backends, progress, level,
+                      None if bitstream is None else Path(bitstream))
 
 
 def profile(build: Build, inputs: Any, *, steps: int | None = None, timing: str | None = None,

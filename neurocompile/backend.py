@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -68,8 +69,9 @@ class Leveled(Backend, Protocol):
 
     levels: tuple[str, ...]
 
-    def at_level(self, level: str) -> Backend:
-        """The backend at one of ``levels``. Raises ``CompileError`` (E875)."""
+    def at_level(self, level: str, made: Path | None = None) -> Backend:
+        """The backend at one of ``levels``; ``made``: the folder of what is run, else it is made
+        for the run. Raises ``CompileError`` (E875)."""
         ...
 
 
@@ -113,7 +115,8 @@ def load_backend(name: str) -> Backend:
     return backend
 
 
-def at_level(backends: Sequence[Backend], level: str | None) -> list[Backend]:
+def at_level(backends: Sequence[Backend], level: str | None,
+             made: Path | None = None) -> list[Backend]:
     """Those that have levels at this one, the others as they are. Raises ``CompileError``: E875
     (none has any)."""
     if level is None:
@@ -122,7 +125,7 @@ def at_level(backends: Sequence[Backend], level: str | None) -> list[Backend]:
         raise fail("E875", "--level", "no backend of this comparison has levels", got=level,
                    limit=", ".join(backend.name for backend in backends),
                    hint="for example --backends reference,rtl")
-    return [b.at_level(level) if isinstance(b, Leveled) else b for b in backends]
+    return [b.at_level(level, made) if isinstance(b, Leveled) else b for b in backends]
 
 
 def load_emitter(name: str) -> Emitter:

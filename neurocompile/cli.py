@@ -484,6 +484,9 @@ def verify(build: BuildPath, data: Input,
            level: Annotated[str | None, typer.Option(
                metavar="LEVEL", help="Of the backend rtl: rtl, netlist (after synthesis) or "
                "bitstream (read back).")] = None,
+           bitstream: Annotated[Path | None, typer.Option(
+               metavar="FOLDER", help="Of a board, for --level bitstream; else BUILD/bitstream if "
+               "it is there, else one is built for the check.")] = None,
            steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
            as_json: Json = False) -> None:
     """Compare backends in every state at every step."""
@@ -496,7 +499,10 @@ def verify(build: BuildPath, data: Input,
         loaded = _data(data, built.inputs, steps, encode, seed, built.discrete.dt_s, samples)
         names = [name.strip() for name in backends.split(",") if name.strip()]
         with progress("verifying", loaded.n_samples) as tick:
-            reports = api.verify(built, loaded, backends=names, level=level,
+            made = bitstream
+            if made is None and level == "bitstream" and (build / "bitstream").is_dir():
+                made = build / "bitstream"
+            reports = api.verify(built, loaded, backends=names, level=level, bitstream=made,
                                  progress=tick)
         passed = all(report.passed for report in reports)
         if as_json:

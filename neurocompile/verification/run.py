@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from neurocompile.backend import Backend, at_level, load_backend
 from neurocompile.data import Dataset
@@ -20,10 +21,10 @@ _CHUNK_BYTES = 256 << 20  # of recorded states held for each backend
 
 def verify(mapping: Mapping, data: Dataset, backends: Sequence[str],
            progress: Callable[[int], None] | None = None,
-           level: str | None = None) -> tuple[VerificationReport, ...]:
+           level: str | None = None, made: Path | None = None) -> tuple[VerificationReport, ...]:
     """One report for each backend after the first, which is the reference of the comparison.
 
-    ``level``: of the backends that have levels.
+    ``level``: of the backends that have levels; ``made``: the folder of what they run.
 
     Compares u, v and s of every population at every step of every sample. Raises ``CompileError``:
     E803 (fewer than two backends), E875 (level), and what a backend's ``check`` finds.
@@ -31,7 +32,7 @@ def verify(mapping: Mapping, data: Dataset, backends: Sequence[str],
     if len(backends) < 2 or len(set(backends)) != len(backends):
         raise fail("E803", "backends", "a comparison needs two different backends",
                    got=", ".join(backends), hint="for example --backends reference,simulator")
-    loaded = at_level([load_backend(name) for name in backends], level)
+    loaded = at_level([load_backend(name) for name in backends], level, made)
     found = Diagnostics()
     for backend in loaded:
         found.extend(backend.check(mapping))

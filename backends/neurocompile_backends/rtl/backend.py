@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,9 +82,10 @@ class RtlBackend:
             STALLED_OF_256, STALLED_OF_256)))
         return run
 
-    def at_level(self, level: str) -> Backend:
-        """With the netlist or the bitstream in the RTL's place. Raises ``CompileError``: E875."""
-        return at_level(self, self, level)
+    def at_level(self, level: str, made: Path | None = None) -> Backend:
+        """With the netlist or the bitstream in the RTL's place; ``made``: the folder of a
+        bitstream. Raises ``CompileError``: E875."""
+        return at_level(self, self, level, made)
 
     def plan(self, mapping: CoreMapping) -> ChipPlan:
         """The hardware of a mapping; the last one is kept. Raises ``CompileError`` (E863)."""

@@ -6,6 +6,7 @@ contents of block RAM, and the wires between them.
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from dataclasses import dataclass
@@ -74,6 +75,24 @@ def bitstream_of(plan: ChipPlan, fpga: Fpga) -> bytes:
                                 top="nc_board", pins=constraints(board, fpga.family),
                                 clock_mhz=board.clock_hz / 1e6)
         return (Path(name) / "bits" / built.bitstream).read_bytes()
+
+
+def bitstream_in(folder: Path, fpga: Fpga) -> bytes:
+    """What `build --board` or `patch-weights` left in a folder. Raises ``CompileError``: E865,
+    E876 (it is not there, or of no board: nothing could speak to it)."""
+    find_tools()
+    board = board_of(fpga)
+    try:
+        bits = (folder / "design.bin").read_bytes()
+        described = json.loads((folder / "rtl.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise fail("E876", str(folder), "there is no bitstream of an iCE40 here", got=str(error),
+                   hint=f"neurocompile build BUILD --board {board.name}") from error
+    name = described["board"]["name"] if described.get("board") else "no board"
+    if name != board.name:
+        raise fail("E876", str(folder), "this bitstream has no wire to a host", got=name,
+                   limit=board.name, hint=f"neurocompile build BUILD --board {board.name}")
+    return bits
 
 
 def find_tools() -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,12 +30,16 @@ class Planner(Protocol):
     def plan(self, mapping: CoreMapping) -> ChipPlan: ...
 
 
-def at_level(rtl: Backend, planner: Planner, level: str) -> Backend:
-    """The backend ``rtl`` at one of ``LEVELS``. Raises ``CompileError``: E875."""
+def at_level(rtl: Backend, planner: Planner, level: str, made: Path | None = None) -> Backend:
+    """The backend ``rtl`` at one of ``LEVELS``; ``made``: the folder of a bitstream. Raises
+    ``CompileError``: E875."""
+    if made is not None and level != "bitstream":
+        raise fail("E875", "--bitstream", "this level has no bitstream", got=level,
+                   limit="bitstream")
     if level not in LEVELS:
         raise fail("E875", "--level", "there is no such level", got=level,
                    limit=", ".join(LEVELS), hint="leave it out for the RTL")
-    return rtl if level == "rtl" else LevelBackend(planner, level)
+    return rtl if level == "rtl" else LevelBackend(planner, level, made)
 
 
 class LevelBackend:
@@ -42,8 +47,9 @@ class LevelBackend:
 
     takes_teacher = False
 
-    def __init__(self, planner: Planner, level: str):
+    def __init__(self, planner: Planner, level: str, made: Path | None = None):
         self.name = f"rtl ({level})"
+        self.made = made
         self.level = level
         self._planner = planner
         self._built: tuple[str, Any] | None = None
@@ -73,6 +79,8 @@ class LevelBackend:
         run = (self._netlist if self.level == "netlist" else self._bitstream)(
             mapping, encoded, probes, progress)
         run.unseen = NO_PROBES.format(level=self.level)
+        if self.level == "bitstream":
+            run.unseen += f" ({self.made or 'built for this check'})"
         return run
 
     def _netlist(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes,
@@ -94,14 +102,20 @@ class LevelBackend:
 
     def _bitstream(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes,
                    progress: Progress | None) -> IntegerRun:
-        from neurocompile_backends.rtl.bitstream import bitstream_of, read_back, run_bitstream
+        from neurocompile_backends.rtl.bitstream import (
+            bitstream_in,
+            bitstream_of,
+            read_back,
+            run_bitstream,
+        )
 
         fpga = mapping.target.fpga
         assert fpga is not None, "check has found it"
         key = mapping.digest()
         if self._built is None or self._built[0] != key:
             plan = self._planner.plan(mapping)
-            self._built = key, read_back(plan, fpga, bitstream_of(plan, fpga))
+            bits = bitstream_of(plan, fpga) if self.made is None else bitstream_in(self.made, fpga)
+            self._built = key, read_back(plan, fpga, bits)
         return run_bitstream(self._built[1], mapping.quantized, encoded, probes, progress=progress)
 
 
