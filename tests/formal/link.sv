@@ -21,7 +21,7 @@ module link #(
     input [AXON-1:0] out_axon,
     input [31:0]     out_value
 );
-    localparam [31:0] ID = 32'hc0ffee42;
+    (* anyconst *) wire [31:0] id;  // any, the same in all of a trace
     localparam BUFFER = 1 << LOG2_BUFFER;
     localparam HALF = BUFFER / 2;
 
@@ -31,9 +31,9 @@ module link #(
 
     nc_host_link #(
         .WORD(WORD), .FLIT_BYTES(FLIT_BYTES), .WORD_BYTES(WORD_BYTES), .AXON(AXON),
-        .PAYLOAD(PAYLOAD), .LOG2_BUFFER(LOG2_BUFFER), .ID(ID)
+        .PAYLOAD(PAYLOAD), .LOG2_BUFFER(LOG2_BUFFER)
     ) dut (
-        .clk(clk), .rst(rst), .byte_valid(byte_valid), .byte_data(byte_data),
+        .clk(clk), .rst(rst), .id(id), .byte_valid(byte_valid), .byte_data(byte_data),
         .byte_broken(byte_broken), .send_valid(send_valid), .send_ready(send_ready),
         .send_data(send_data), .chip_rst(chip_rst), .host_valid(host_valid),
         .host_ready(host_ready), .host_word(host_word), .out_valid(out_valid),
@@ -138,7 +138,7 @@ module link #(
             first <= 1'b1;
         end
         if (owes_hello && \dut.left == 0) begin
-            rest <= {ID, tag, 2'd3};
+            rest <= {id, tag, 2'd3};
             left <= 6;
             first <= 1'b1;
         end

@@ -1,7 +1,7 @@
 // nc_sender: no spike is lost and none is invented. Each leaves as one flit for each output axon of
 // its neuron, in the order of axons and of spikes, with its payload, whatever the bus makes it wait
-// for; the tables may have any contents. The queue cannot overflow where a neuron fires at most once
-// a step and a step begins when the sender is idle.
+// for; the tables may have any contents. Its flits follow one another without a gap. The queue cannot
+// overflow where a neuron fires at most once a step and a step begins when the sender is idle.
 module sender #(
     parameter NEURONS = 3,
     parameter INDEX = 2,
@@ -34,6 +34,7 @@ module sender #(
     );
 
     localparam FIRST = FAN + OUT;
+    localparam [2:0] WAIT = 0, ENTRY = 1, FETCH = 2, LATCH = 3, OFFER = 4;
     (* hierconn *) wire                              \dut.pop ;
     (* hierconn *) wire [(1<<INDEX)*FIRST-1:0]       \dut.firsts.contents ;
     (* hierconn *) wire [(1<<OUT)*FLIT-1:0]          \dut.axons.contents ;
@@ -59,8 +60,8 @@ module sender #(
     wire [FIRST-1:0] entry = \dut.firsts.contents [neuron*FIRST+:FIRST];
     wire [FAN-1:0]   number = entry[OUT+:FAN];
     wire [OUT-1:0]   axon = entry[OUT-1:0] + sent;
-    (* hierconn *) wire [1:0] \dut.state ;
-    wire             waits = \dut.state == 2'd0;
+    (* hierconn *) wire [2:0] \dut.state ;
+    wire             waits = \dut.state == WAIT;
 
     always @(posedge clk) begin
         begun <= 1'b1;
@@ -122,7 +123,8 @@ module sender #(
             end
             if (waits) assert (sent == number);         // all of its flits, no more
         end
-        if (working && !waits && !out_valid) assert (silent < 2);
+        if (working && !waits && !out_valid) assert (silent < 3);
+        if (is_followed && sent != 0 && sent < number) assert (out_valid);  // no gap
         if (waited) assert (out_valid && {out_flit, out_sent} == offered);
     end
 
@@ -133,9 +135,10 @@ module sender #(
     (* hierconn *) wire [INDEX-1:0]      \dut.tail ;
     (* hierconn *) wire [OUT-1:0]        \dut.next ;
     (* hierconn *) wire [FAN-1:0]        \dut.left ;
-    (* hierconn *) wire                  \dut.fresh ;
     (* hierconn *) wire [SENT+INDEX-1:0] \dut.entry ;
     (* hierconn *) wire [FIRST-1:0]      \dut.first ;
+    (* hierconn *) wire [FLIT-1:0]       \dut.flit ;
+    wire [OUT-1:0] after = axon + 1'b1;
     (* hierconn *) wire [SENT+INDEX-1:0] \dut.queue.mem[0] ;
     (* hierconn *) wire [SENT+INDEX-1:0] \dut.queue.mem[1] ;
     (* hierconn *) wire [SENT+INDEX-1:0] \dut.queue.mem[2] ;
@@ -158,19 +161,26 @@ module sender #(
         if (is_followed) begin
             assert (\dut.entry == spike && neuron < NEURONS);
             case (\dut.state )
-                2'd1: assert (sent == 0 && silent == 0);
-                2'd2: begin
-                    assert (\dut.fresh == (sent == 0));
-                    if (\dut.fresh ) assert (\dut.first == entry);
-                    else assert (\dut.next == axon && \dut.left == number - sent && sent < number);
+                ENTRY: assert (sent == 0);
+                FETCH: assert (sent == 0 && \dut.first == entry);
+                LATCH: assert (sent == 0 && number != 0 && \dut.left == number - 1'b1
+                               && \dut.next == after
+                               && \dut.flit == \dut.axons.contents [axon*FLIT+:FLIT]);
+                OFFER: begin
+                    assert (sent < number && \dut.left == number - 1'b1 - sent);
+                    assert (out_flit == \dut.axons.contents [axon*FLIT+:FLIT]);
+                    // The one after it was read ahead.
+                    if (\dut.left != 0)
+                        assert (\dut.next == after + 1'b1
+                                && \dut.flit == \dut.axons.contents [after*FLIT+:FLIT]);
                 end
-                2'd3: assert (\dut.next == axon + 1'b1 && \dut.left + 1'b1 + sent == number
-                              && out_flit == \dut.axons.contents [axon*FLIT+:FLIT]);
                 default: ;
             endcase
         end
-        if (\dut.state == 2'd1) assert (silent == 0);
-        if (\dut.state == 2'd2) assert (silent < 2);
+        assert (\dut.state <= OFFER);
+        if (\dut.state == ENTRY) assert (silent == 0);
+        if (\dut.state == FETCH) assert (silent == 1);
+        if (\dut.state == LATCH) assert (silent == 2);
     end
 `endif
 endmodule

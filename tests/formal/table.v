@@ -3,7 +3,8 @@ module nc_rom #(
     parameter WIDTH = 8,
     parameter DEPTH = 256,
     parameter ADDR = 8,
-    parameter INIT = ""
+    parameter INIT = "",
+    parameter LEVEL = 0
 ) (
     input                  clk,
     input                  read,
