@@ -149,6 +149,24 @@ def delayed_reset() -> Corner:
         (counts("x", 3),), ("a", "b", "read"), lanes=2, steps=12)
 
 
+def pauses() -> Corner:
+    """Neurons that pause after a spike, for different times on one core, beside some that do not:
+    their v is kept whatever its decay, their bias and what comes in are not added."""
+    rng = np.random.default_rng(11)
+    a = neurons("a", 5, threshold=np.array([40, 90, 64, 200, 33]), reset="subtract", max_spikes=2,
+                membrane_decay=rng.integers(300, 900, 5), bias_mantissa=np.array([9, -7, 0, 64, 3]),
+                refractory_steps=3)
+    b = neurons("b", 3, threshold=np.array([70, 150, 400]), reset="subtract_delayed",
+                membrane_decay=np.full(3, 500), current_decay=np.full(3, 1500), refractory_steps=1)
+    c = neurons("c", 2, bias_mantissa=np.array([5, -5]))
+    return corner(
+        small_target(bits=16, shift=0), [source("x", 6), a, b, c],
+        [project("x->a", "x", "a", dense(rng, 5, 6)), project("x->b", "x", "b", dense(rng, 3, 6)),
+         project("a->b", "a", "b", dense(rng, 3, 5)), project("b->a", "b", "a", dense(rng, 5, 3)),
+         project("a->c", "a", "c", dense(rng, 2, 5))],
+        (counts("x", 2),), ("a", "b", "c"), lanes=2, steps=16)
+
+
 def ring() -> Corner:
     """Delays of axons and of synapses, up to one less than the ring has slots, for longer than it
     takes to go round; lists beside rows, several sections in a core."""
@@ -270,5 +288,5 @@ def late_start() -> Corner:
 
 CORNERS: dict[str, Callable[[], Corner]] = {
     make.__name__: make for make in (
-        saturation, counted, delayed_reset, ring, convolved, one_row, crowd, host_memory, banks,
-        late_start)}
+        saturation, counted, delayed_reset, pauses, ring, convolved, one_row, crowd, host_memory,
+        banks, late_start)}

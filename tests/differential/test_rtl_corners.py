@@ -43,6 +43,7 @@ def test_the_corners_are_where_they_are_said_to_be() -> None:
     assert all(q["U_LIMIT"] and q["V_LIMIT"] for q in p["saturation"])
     assert any(q["COUNT"] == 3 and q["MOST_BITS"] and q["GE_BITS"] for q in p["counted"])
     assert any(q["DELAYED"] and q["COUNT"] == 2 for q in p["delayed_reset"])
+    assert any(q["REFRACTORY"] and q["DELAYED"] for q in p["pauses"])
     assert any(q["SLOTS"] > 2 and q["SPARSE_WORDS"] and q["DENSE_WORDS"] for q in p["ring"])
     assert any(q["LEVELS"] == 3 and q["SHIFTS"] and q["FORMATS"] > 2 for q in p["convolved"])
     assert any(q["ROWS"] == 1 and q["F_PAD"] for q in p["one_row"])

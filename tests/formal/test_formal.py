@@ -58,12 +58,23 @@ CONTROLS = [
      "every byte is worth a credit of half the buffer"),
     ("link", "", "nc_host_link", "free && !hello && !failed && credits == 2'd0", "free",
      "a word is taken and not sent"),
+    ("axis", "", "nc_axis", "out_room && !aborting && !chip_rst", "out_room && !chip_rst",
+     "a word is taken while a packet is closed"),
+    ("axis", "", "nc_axis", ".clk(clk), .rst(rst),\n        .in_valid(put || aborting)",
+     ".clk(clk), .rst(chip_rst),\n        .in_valid(put || aborting)",
+     "clear takes an offer back"),
+    ("axis", "", "nc_axis", "take && head_last && running_next", "take && head_last && running",
+     "an END is invented after an END"),
+    ("axis", "", "nc_axis", ".in_data(finish)", ".in_data(!finish)", "TLAST is at the wrong end"),
+    ("axil", "", "nc_axil", "have_data && (!s_axil_bvalid || s_axil_bready)", "have_data",
+     "an answer is written over"),
+    ("axil", "", "nc_axil", "data[3:0] : 4'd0", "4'd15 : 4'd0", "all faults are forgiven"),
     ("uart", "", "nc_uart_rx", "{line, data[7:1]}", "{data[6:0], line}", "bits are turned round"),
 ]
 """A change of one place in a module, and the proof that must not hold with it."""
 
 
-CYCLES = {"sender": 22, "link": 20, "uart": 50}
+CYCLES = {"sender": 22, "link": 20, "uart": 50, "axil": 10}
 """From reset, in which a claim must be violated: for queues to go round, or a byte to come."""
 
 
