@@ -3,13 +3,15 @@ stalls, sample after sample."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from rtl_corners import CORNERS, Corner
 from test_random_networks import first_difference
 
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
+from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.run import Stalls, run_design
-from neurocompile_backends.rtl.verilator import Built, build
+from neurocompile_backends.rtl.verilator import Built, Machine, build
 
 STALLS = (None, Stalls(128, 200, 3))
 """As fast as it goes, and a host that seldom takes anything."""
@@ -28,6 +30,35 @@ def difference(case: Corner, expected: IntegerRun, built: Built) -> str:
         if states or wrong:
             return states or ", ".join(wrong)
     return ""
+
+
+CUT_AT = (3, 20, 90, 333)
+"""Cycles after which a sample is cut off by a reset."""
+
+
+def difference_after_reset(case: Corner, built: Built) -> str:
+    """What a reset within a sample leaves to the next one: what differs from a chip that was just
+    switched on."""
+    total = case.plan.program.latency + case.data.n_steps
+    words, others = (words_of(case.plan, case.data, sample, total) for sample in (2, 0))
+    with Machine(built) as machine:
+        expected = machine.run(words, total)
+    for cycles in CUT_AT:
+        with Machine(built) as machine:
+            machine.cut_off(others, cycles)
+            run = machine.run(words, total)
+        if expected.sent != run.sent:
+            return f"words to the host, cut off after {cycles} cycles"
+        for what in ("cycles", "u", "v", "spikes"):
+            if not np.array_equal(getattr(expected, what), getattr(run, what)):
+                return f"{what}, cut off after {cycles} cycles"
+    return ""
+
+
+@pytest.mark.parametrize("name", CORNERS)
+def test_a_reset_within_a_sample_leaves_nothing_to_the_next(name: str) -> None:
+    case = CORNERS[name]()
+    assert difference_after_reset(case, build(case.plan, optimize="-O0")) == ""
 
 
 @pytest.mark.parametrize("name", CORNERS)

@@ -6,7 +6,7 @@ taken through, each until something finds it:
 1. ``verilator --lint-only -Wall`` of the module alone. What it refuses or has a new warning for is
    not counted: such a change would not come into the library.
 2. The corner networks (``rtl_corners``): states, words to the host, cycles; with and without
-   stalls.
+   stalls, and after a reset within a sample.
 3. For the modules of the link, boards behind a simulated wire: checks of ``test_rtl_uart``.
 4. The claims of the proofs in ``tests/formal``, for a bounded time from reset.
 
@@ -47,7 +47,7 @@ from mutation.mutants import (  # noqa: E402
 )
 from program_factory import given, placed  # noqa: E402
 from rtl_corners import CORNERS  # noqa: E402
-from test_rtl_corners import difference, reference  # noqa: E402
+from test_rtl_corners import difference, difference_after_reset, reference  # noqa: E402
 
 from neurocompile.passes.assemble import Assemble  # noqa: E402
 from neurocompile_backends.rtl import verilator  # noqa: E402
@@ -150,7 +150,8 @@ class Check:
 
 def corner_checks(changed: dict[str, str], names: Sequence[str]) -> list[Check]:
     """Every corner, compiled once with all mutants in it."""
-    found = []
+    found: list[Check] = []
+    resets: list[Check] = []
     for name in names:
         case = CORNERS[name]()
         expected = reference(case)
@@ -166,8 +167,12 @@ def corner_checks(changed: dict[str, str], names: Sequence[str]) -> list[Check]:
                           case, expected, built))
         assert check.finds(0) == "", f"{name}: without a mutant it differs: {check.finds(0)}"
         found.append(check)
+        reset = Check(f"reset of {name}", Path(folder.name),
+                      lambda case=case, built=built: difference_after_reset(case, built))
+        assert reset.finds(0) == "", f"{name}: without a mutant: {reset.finds(0)}"
+        resets.append(reset)
         print(f"built {name}", flush=True)
-    return found
+    return found + resets
 
 
 def wire_checks(changed: dict[str, str]) -> list[Check]:

@@ -31,6 +31,15 @@ struct Model {
         top.clk = 0;
         top.eval();
     }
+    void reset(int cycles) {
+        top.rst = 1;
+        top.host_valid = 0;
+        top.out_ready = 0;
+        top.eval();
+        for (int i = 0; i < cycles; ++i) tick();
+        top.rst = 0;
+        top.eval();
+    }
 };
 
 uint64_t next_random(uint64_t &x) {  // xorshift64 (Marsaglia 2003)
@@ -53,14 +62,14 @@ extern "C" void nc_probe_neuron(int core, int index, int u, int v, int sent) {
 extern "C" void *nc_new() {
     Model *model = new Model;
     model->top.clk = 0;
-    model->top.rst = 1;
-    model->top.host_valid = 0;
-    model->top.out_ready = 0;
-    model->top.eval();
-    for (int i = 0; i < 4; ++i) model->tick();
-    model->top.rst = 0;
-    model->top.eval();
+    model->reset(4);
     return model;
+}
+
+// As long as the links do it (nc_host_link, nc_axis).
+extern "C" void nc_reset(void *model) {
+    recording.u = nullptr;
+    static_cast<Model *>(model)->reset(15);
 }
 
 extern "C" void nc_free(void *model) { delete static_cast<Model *>(model); }

@@ -197,6 +197,7 @@ def load_model(path: Path) -> ctypes.CDLL:
     pointer, i64, u32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32
     loaded.nc_new.restype = pointer
     loaded.nc_free.argtypes = [pointer]
+    loaded.nc_reset.argtypes = [pointer]
     loaded.nc_run.restype = i64
     loaded.nc_run.argtypes = [pointer, i64, pointer, i64, u32, u32, ctypes.c_uint64, i64, pointer,
                               i64, i64, pointer, pointer, pointer, pointer, i64, i64]
@@ -214,10 +215,23 @@ class Machine:
         # Clearing takes a cycle for each accumulator of a lane.
         self.settle = 8 + max(core.parameters["ROWS"] * core.parameters["SLOTS"]
                               for core in built.plan.cores)
-        loading = loading_words(built.plan)
+        self._load()
+        self.first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def _load(self) -> None:
+        loading = loading_words(self.built.plan)
         if len(loading):
             self._send(loading)
-        self.first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+    def cut_off(self, words: npt.NDArray[np.uint64], cycles: int) -> None:
+        """Offer the chip ``words`` for so many cycles, whatever it is at then, reset it, and fill
+        its memories anew."""
+        out = np.zeros((cycles, 3), np.int32)
+        self.built.library.nc_run(self.handle, 0, words.ctypes.data, len(words), 0, 0, 1, cycles,
+                                  out.ctypes.data, cycles, len(words) + 1, None, None, None, None,
+                                  0, 0)
+        self.built.library.nc_reset(self.handle)
+        self._load()
 
     def _send(self, words: npt.NDArray[np.uint64]) -> None:
         """Words that nothing answers."""
