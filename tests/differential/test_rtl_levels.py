@@ -10,15 +10,17 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
-from cli_tools import run
+from cli_tools import facts, lif, run, succeed, weights, write_network
 from contracts import contract_of, recording
 
 import neurocompile as nc
 from neurocompile.api import Build, as_dataset
 from neurocompile.diagnostics import CompileError
 from neurocompile.ir.quantized import QuantizedNetwork
+from neurocompile.ir.target import Fpga
 from neurocompile.ir.transforms import Dense
 from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
@@ -29,7 +31,6 @@ from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.bitstream import ReadBack, bitstream_of, read_back, run_bitstream
 from neurocompile_backends.rtl.board import board_files
 from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.host_driver import Description
 from neurocompile_backends.rtl.simulated_port import BuiltBoard
 from neurocompile_backends.rtl.verilator import write_design
 
@@ -76,8 +77,8 @@ def test_the_netlist_of_synthesis_gives_every_output_in_the_same_cycles(
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """The bitstream of a network for an HX8K, and one of the same network where one weight, of the
-    hidden neuron that spikes most, has another sign bit."""
+    """The bitstream of a network for an HX8K, and one of the same network where one weight has
+    another sign bit."""
 
     build: Build
     plan: ChipPlan
@@ -107,29 +108,36 @@ def digits() -> Digits:
     assert fpga is not None
     bits = bitstream_of(plan, fpga)
     x = recording("digits", SAMPLES).x
-    hidden, spikes = hidden_spikes(build.quantized, encode_inputs(
+    other = with_a_weight_changed(build.quantized, encode_inputs(
         build.quantized, grids(as_dataset(x, build.inputs)), x.shape[1]))
-    other = with_a_sign_bit_flipped(build.quantized, hidden, int(np.argmax(spikes)))
     return Digits(build, plan, bits, read_back(plan, fpga, bits),
                   replace(build, mapping=replace(build.mapping, quantized=other)))
 
 
-def hidden_spikes(network: QuantizedNetwork,
-                  encoded: EncodedInput) -> tuple[str, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """The population that others listen to, and how often each of its neurons spikes."""
-    heard = {p.source for p in network.projections}
-    (name,) = [p.name for p in network.populations if p.role != "source" and p.name in heard]
-    run = run_integer(network, encoded, Probes((name,)))
-    return name, run.s[name].sum(axis=(0, 1), dtype=np.int64)
+def with_a_weight_changed(network: QuantizedNetwork, encoded: EncodedInput) -> QuantizedNetwork:
+    """Of the weights of the hidden neuron that spikes most, the one whose sign bit makes the
+    largest difference to the outputs."""
+    hidden, output = [p.name for p in network.populations if p.role != "source"]
+    given = run_integer(network, encoded, Probes((hidden, output))).s
+    neuron = int(given[hidden].sum(axis=(0, 1)).argmax())
+
+    def differences(changed: QuantizedNetwork) -> int:
+        run = run_integer(changed, encoded, Probes((output,)))
+        return int(np.count_nonzero(run.s[output] != given[output]))
+
+    every = [with_a_sign_bit_flipped(network, hidden, neuron, to) for to in range(10)]
+    best = max(every, key=differences)
+    assert differences(best) > 0
+    return best
 
 
-def with_a_sign_bit_flipped(network: QuantizedNetwork, source: str,
-                            neuron: int) -> QuantizedNetwork:
+def with_a_sign_bit_flipped(network: QuantizedNetwork, source: str, neuron: int,
+                            to: int) -> QuantizedNetwork:
     (projection,) = [p for p in network.projections if p.source == source]
     transform = projection.transform
     assert isinstance(transform, Dense)
     weight = transform.weight.copy()
-    weight[0, neuron] += -128 if weight[0, neuron] >= 0 else 128
+    weight[to, neuron] += -128 if weight[to, neuron] >= 0 else 128
     changed = replace(projection, transform=replace(transform, weight=weight))
     return replace(network, projections=tuple(
         changed if p is projection else p for p in network.projections))
@@ -154,10 +162,8 @@ def test_a_bitstream_of_other_weights_is_refused_by_its_id(
         digits: Digits, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What the host knows is of the one network, what the board holds is of the other."""
     board = digits.read.bits.board
-    write_design(board_files(plan_of(digits.other.mapping), board), tmp_path)
     there = tempfile.TemporaryDirectory(dir=tmp_path)
-    shutil.copytree(tmp_path, there.name, dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns(Path(there.name).name))
+    write_design(board_files(plan_of(digits.other.mapping), board), Path(there.name))
     bits = BuiltBoard(board, there, digits.read.bits.library)
     with pytest.raises(CompileError) as error:
         digits.verify(digits.other, replace(digits.read, bits=bits), monkeypatch)
@@ -188,11 +194,10 @@ def test_one_bit_of_a_weight_in_the_bitstream_fails(digits: Digits,
     report = digits.verify(digits.build, damaged, monkeypatch)
     assert not report.passed
     assert report.first_divergence is not None
-    outputs = digits.other.quantized.outputs
-    probes = Probes(tuple(port.source for port in outputs))
+    probes = Probes(tuple(digits.plan.outputs))
     expected = run_integer(digits.other.quantized, digits.encoded(), probes)
     got = run_bitstream(damaged, digits.other.quantized, digits.encoded(), probes)
-    for name in probes.s:
+    for name in digits.plan.outputs:
         assert np.array_equal(got.s[name], expected.s[name])
 
 
@@ -260,3 +265,39 @@ def test_a_missing_tool_is_named_with_the_command_that_installs_it(
                   backends=("reference", "rtl"), level=level)
     (found,) = error.value.diagnostics
     assert (found.code, found.subject, found.hint) == ("E865", tool, command)
+
+
+def test_the_command_line_verifies_a_netlist(tmp_path: Path,
+                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    """One network, and its netlist with all weights 0."""
+    write_network(str(tmp_path / "net.nir"), 3, 4, {"w": nir.Linear(weights(4, 3)), "a": lif(4)},
+                  [("input", "w"), ("w", "a"), ("a", "output")])
+    succeed("compile", tmp_path / "net.nir", "-t", "ice40-hx8k", "-o", tmp_path / "build",
+            "--dt", "1e-3")
+    x = (np.random.default_rng(1).random((2, 12, 3)) < 0.5).astype(np.float32)
+    np.savez(tmp_path / "data.npz", x=x, dt=1e-3)
+    command = ("verify", tmp_path / "build", "-i", tmp_path / "data.npz", "--backends",
+               "reference,rtl", "--level")
+    known = facts(*command, "netlist")
+    (report,) = known["reports"]
+    assert {c["status"] for c in report["checks"]} == {"PASS", "SKIPPED"}
+    (spikes,) = [c for c in report["checks"] if c["name"].endswith(":s")]
+    assert int(spikes["reason"].split()[-4]) > 5
+    assert "no probes in a netlist" in succeed(*command, "netlist").output
+
+    of = netlist.netlist_of
+
+    def of_zeros(plan: ChipPlan, fpga: Fpga) -> dict[str, bytes]:
+        (core,) = plan.cores
+        image = core.images["DENSE_INIT"]
+        zeros = replace(image, fields=tuple((w * 0, bits) for w, bits in image.fields))
+        return of(replace(plan, cores=(
+            replace(core, images={**core.images, "DENSE_INIT": zeros}),)), fpga)
+
+    monkeypatch.setattr(netlist, "netlist_of", of_zeros)
+    failed = run(*command, "netlist", "--json")
+    assert failed.exit_code == 1
+    assert json.loads(failed.stdout)["ok"] is False
+    refused = run(*command, "bits")
+    assert refused.exit_code == 1
+    assert "E875" in refused.output

@@ -42,7 +42,7 @@ def run_icarus(plan: ChipPlan, network: QuantizedNetwork, encoded: EncodedInput,
     """All samples one after another; recorded and ``checked`` is what ``netlist.run_netlist`` does.
 
     Raises ``CompileError``: E862 (the design hangs), E865 (no Icarus), E867 (it refuses the
-    design, or says anything about it).
+    design, or it sends what is no number).
     """
     stalls = stalls or Stalls()
     total = encoded.n_steps + plan.program.latency

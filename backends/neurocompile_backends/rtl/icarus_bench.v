@@ -114,7 +114,8 @@ module nc_icarus_bench;
             ended = 0;
             while (!(complete && ended == STEPS) && cycle < LIMIT) begin
                 draw;
-                exchange(!complete && random[7:0] >= STALL_IN, random[15:8] >= STALL_OUT);
+                exchange(!complete && at < WORDS && random[7:0] >= STALL_IN,
+                         random[15:8] >= STALL_OUT);
             end
         end
         if (cycle < LIMIT) $display("done");
