@@ -24,7 +24,7 @@ from neurocompile_backends.rtl.synthesis import run_tool
 from neurocompile_backends.rtl.verilator import SampleRun, settling, write_design
 
 INSTALL = "apt-get install iverilog"
-BENCH = "icarus_bench.v"
+BENCH = "nc_icarus_bench.v"
 LIMIT = 1 << 24
 """Cycles of all samples after which a design is taken to hang."""
 

@@ -42,6 +42,7 @@ module nc_icarus_bench;
     reg [63:0] random;
     reg complete;  // all words of the sample are taken
     integer at, sample, ended, cycle;
+    integer for_in, for_out;  // what was drawn for stalls, 0 to 255
 
     task tick;
         begin
@@ -67,6 +68,8 @@ module nc_icarus_bench;
             random = random ^ (random << 13);
             random = random ^ (random >> 7);
             random = random ^ (random << 17);
+            for_in = {24'd0, random[7:0]};
+            for_out = {24'd0, random[15:8]};
         end
     endtask
 
@@ -109,13 +112,12 @@ module nc_icarus_bench;
         while (at < LOADING && cycle < LIMIT) exchange(1'b1, 1'b1);
         for (sample = 0; sample < SAMPLES; sample = sample + 1) begin
             settle;
-            random = SEED + sample;
+            random = {32'd0, SEED + sample};
             complete = 1'b0;
             ended = 0;
             while (!(complete && ended == STEPS) && cycle < LIMIT) begin
                 draw;
-                exchange(!complete && at < WORDS && random[7:0] >= STALL_IN,
-                         random[15:8] >= STALL_OUT);
+                exchange(!complete && at < WORDS && for_in >= STALL_IN, for_out >= STALL_OUT);
             end
         end
         if (cycle < LIMIT) $display("done");
