@@ -40,11 +40,12 @@ needs_yosys = pytest.mark.skipif(
 @pytest.mark.parametrize("stalls", [Stalls(), Stalls(90, 90, 5)], ids=["", "stalled"])
 @pytest.mark.parametrize(("name", "target", "samples", "least"), [
     ("digits", "ice40-hx8k", 2, 25), ("fsdd_delay", "generic", 1, 40),
-    ("fsdd_rcubalif", "ecp5-25f", 1, 30)])
+    ("fsdd_rcubalif", "ecp5-25f", 1, 30), ("mnist_mlp", "ice40-up5k", 1, 15)])
 def test_icarus_gives_every_output_in_the_same_cycles(name: str, target: str, samples: int,
                                                       least: int, stalls: Stalls) -> None:
-    """Constant currents; delays; a recurrent network with current filters. Whatever the hardware
-    does not know after its reset is an x there, and would be seen in what it sends."""
+    """Constant currents; delays; a recurrent network with current filters; weights that the host
+    loads. Whatever the hardware does not know after its reset is an x there, and would be seen in
+    what it sends."""
     recorded = recording(name, samples)
     built = nc.compile(recorded.network, target, contract=contract_of(name, recorded))
     given = encode_inputs(built.quantized, grids(as_dataset(recorded.x, built.inputs)),
