@@ -1,10 +1,10 @@
-// Simulation only: the host of a design under Icarus Verilog, word for word and cycle for cycle what
-// harness.cpp is under Verilator.
+// Simulation only: the host of a design under Icarus Verilog, word for word and cycle for cycle
+// what harness.cpp is under Verilator.
 //
 // The words of all samples are in one file for $readmemh: first LOADING words that nothing answers,
-// then samples, each up to its END. Of every 256 cycles the host offers nothing in STALL_IN and takes
-// nothing in STALL_OUT, drawn anew in each cycle; sample n begins with the seed SEED + n. What comes
-// out is printed as "sample end axon value"; "done" is printed last, or "hangs".
+// then samples, each up to its END. Of every 256 cycles the host offers nothing in STALL_IN and
+// takes nothing in STALL_OUT, drawn anew in each cycle; sample n begins with the seed SEED + n.
+// What comes out is printed as "sample end axon value"; "done" is printed last, or "hangs".
 module nc_icarus_bench;
     parameter WORD = 32;
     parameter AXON = 8;

@@ -1,5 +1,5 @@
-// Simulation only: what a port of an ECP5's block RAM (DP16KD) read last. Written, as
-// that, from Yosys's files and not from Lattice's documents.
+// Simulation only: what a port of an ECP5's block RAM (DP16KD) read last. Written, as that, from
+// Yosys's files and not from Lattice's documents.
 module ecp5_read_latch #(
     parameter ASYNC = 0
 ) (
