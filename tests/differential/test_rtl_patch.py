@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -212,12 +213,14 @@ def test_a_build_without_a_bitstream_or_a_place_for_the_new_one(
     for column in layout["columns"]:
         column[4] += 1
     (folder / "moved" / "bitstream" / "memories.json").write_text(json.dumps(layout))
-    golden("patch_builds.txt", "".join((
+    text = "".join((
         refused("plain", "retrained.nir"), refused("damaged", "retrained.nir"),
         refused("moved", "retrained.nir"),
         refused("build", "retrained.nir", "-o", "plain"),
         refused("build", "retrained.nir", "-o", "nowhere/else"),
-        refused("build", "retrained.nir", "--bitstream", "plain"))))
+        refused("build", "retrained.nir", "--bitstream", "plain")))
+    # Where place and route puts a memory is no part of what is said.
+    golden("patch_builds.txt", re.sub(r"got \(\d+, \d+\)", "got (X, Y)", text))
 
 
 def test_devices_whose_bitstreams_are_not_patched(tmp_path: Path, golden: Golden,

@@ -11,9 +11,9 @@ CODES: dict[str, tuple[str, str]] = {
              "mistake of this project."),
     "E863": ("network that this hardware cannot run", "The cores of the RTL saturate, and add "
              "in at most 32 bits."),
-    "E865": ("synthesis tool that is missing", "Yosys, nextpnr, a packer or a reader of "
-             "bitstreams is not installed; the "
-             "message has the command that installs it."),
+    "E865": ("synthesis tool that is missing", "Yosys, nextpnr, a packer, a reader of "
+             "bitstreams or Icarus Verilog is not installed; the message has the command that "
+             "installs it."),
     "E866": ("network that does not fit the device", "Place and route found too little of "
              "something. Fewer lanes need less logic, a larger device has more."),
     "E867": ("synthesis tool that fails", "Its own words are in the message; this would be a "

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources, util
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.ir.target import Fpga
@@ -22,8 +23,17 @@ from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.run import CYCLES, Stalls, places_of, received
 from neurocompile_backends.rtl.synthesis import find_tool, synthesize
-from neurocompile_backends.rtl.verilator import Built, Machine, compile_model, load_model
+from neurocompile_backends.rtl.verilator import (
+    Built,
+    Machine,
+    SampleRun,
+    compile_model,
+    load_model,
+)
 from neurocompile_backends.simulator.run import run_simulator
+
+RunSample = Callable[[int, npt.NDArray[np.uint64], int], SampleRun]
+"""A sample's number, its words and its steps."""
 
 OWN_CELLS: dict[str, tuple[str, ...]] = {
     "ice40": (), "ecp5": ("ecp5_read_latch", "DP16KD", "MULT18X18D")}
@@ -100,28 +110,36 @@ def run_netlist(built: Built, network: QuantizedNetwork, encoded: EncodedInput, 
     ``checked`` of the run: the cycles of each step against :func:`count_cycles`, for the spikes
     that the functional simulator has inside.
     """
-    plan = built.plan
+    stalls = stalls or Stalls()
+    with Machine(built) as machine:
+        def run_sample(sample: int, words: npt.NDArray[np.uint64], steps: int) -> SampleRun:
+            return machine.run(words, steps, stall_in=stalls.host_in, stall_out=stalls.host_out,
+                               seed=stalls.seed + sample)
+
+        return record_samples(built.plan, network, encoded, probes, run_sample, stalls, progress)
+
+
+def record_samples(plan: ChipPlan, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes,
+                   run_sample: RunSample, stalls: Stalls,
+                   progress: Progress | None = None) -> IntegerRun:
+    """What :func:`run_netlist` records, of hardware that runs as ``run_sample`` says."""
     total = encoded.n_steps + plan.program.latency
     run = outputs_of(plan, encoded, probes, total)
-    stalls = stalls or Stalls()
     wrong = 0
-    with Machine(built) as machine:
-        for sample in range(encoded.n_samples):
-            words = words_of(plan, encoded, sample, total)
-            seed = stalls.seed + sample
-            done = machine.run(words, total, stall_in=stalls.host_in, stall_out=stalls.host_out,
-                               seed=seed)
-            spikes = spikes_of(plan, network, encoded, sample)
-            counted = count_cycles(plan, words, spikes, stall_in=stalls.host_in,
-                                   stall_out=stalls.host_out, seed=seed)
-            wrong += int(np.count_nonzero(counted.cycles != done.cycles))
-            got = received(plan, done)
-            for name, first in plan.outputs.items():
-                if name in run.s:
-                    values = run.s[name][sample]
-                    values[:] = got[:, first:first + values.shape[1]]
-            if progress is not None:
-                progress(sample + 1)
+    for sample in range(encoded.n_samples):
+        words = words_of(plan, encoded, sample, total)
+        done = run_sample(sample, words, total)
+        spikes = spikes_of(plan, network, encoded, sample)
+        counted = count_cycles(plan, words, spikes, stall_in=stalls.host_in,
+                               stall_out=stalls.host_out, seed=stalls.seed + sample)
+        wrong += int(np.count_nonzero(counted.cycles != done.cycles))
+        got = received(plan, done)
+        for name, first in plan.outputs.items():
+            if name in run.s:
+                values = run.s[name][sample]
+                values[:] = got[:, first:first + values.shape[1]]
+        if progress is not None:
+            progress(sample + 1)
     run.checked = {CYCLES: (wrong, encoded.n_samples * total)}
     return run
 

@@ -204,6 +204,11 @@ def load_model(path: Path) -> ctypes.CDLL:
     return loaded
 
 
+def settling(plan: ChipPlan) -> int:
+    """Cycles between samples: clearing takes one for each accumulator of a lane."""
+    return 8 + max(core.parameters["ROWS"] * core.parameters["SLOTS"] for core in plan.cores)
+
+
 class Machine:
     """A running design."""
 
@@ -212,9 +217,7 @@ class Machine:
         with working_in(built.folder.name):
             self.handle = built.library.nc_new()
         sizes = [core.neurons for core in built.plan.cores]
-        # Clearing takes a cycle for each accumulator of a lane.
-        self.settle = 8 + max(core.parameters["ROWS"] * core.parameters["SLOTS"]
-                              for core in built.plan.cores)
+        self.settle = settling(built.plan)
         self._load()
         self.first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 

@@ -1,10 +1,13 @@
-// Simulation only: block RAM of the ECP5, of which Yosys has no model. What it does is stated in
-// Lattice's FPGA-TN-02204; what Yosys does not make of this library is refused.
+// Simulation only: block RAM of the ECP5, of which Yosys has no model. Written from Yosys's own
+// files, which map memories to this cell (techlibs/ecp5: brams.txt, brams_map.v, cells_bb.v), and
+// not from Lattice's documents: it does what Yosys takes the cell to do, and a mistake that Yosys
+// makes about the device would be made here too. It has not been compared with a device, nor with
+// Lattice's model. What Yosys does not make of this library is refused.
 //
-// 16 Kbit: 1,024 words of 18 bits, with two ports of 1 to 18 bits each; or a port A that
-// writes and a port B that reads up to 36, over the data pins of both. Addresses are of single bits;
-// below 9 bits, the ninth of each byte is unused. Where a port has 18 bits or more, the lowest pins
-// of its address say which bytes are written.
+// 16 Kbit: 1,024 words of 18 bits, with two ports of 1 to 18 bits each; or a port A that writes and
+// a port B that reads up to 36, over the data pins of both. Addresses are of single bits; below 9
+// bits, the ninth of each byte is unused. Where a port has 18 bits or more, the lowest pins of its
+// address say which bytes are written.
 module DP16KD #(
     parameter DATA_WIDTH_A = 18,
     parameter DATA_WIDTH_B = 18,

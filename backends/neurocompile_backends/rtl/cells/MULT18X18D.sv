@@ -1,5 +1,7 @@
 // Simulation only: a multiplier of the ECP5, of which Yosys has no model: 18 x 18 bits, without its
-// registers. What it does is stated in Lattice's FPGA-TN-02205; other parameters are refused.
+// registers. Written from Yosys's own files, which map products to this cell (techlibs/ecp5:
+// dsp_map.v, cells_bb.v), and not from Lattice's documents; it has not been compared with a device,
+// nor with Lattice's model. Other parameters are refused.
 module MULT18X18D #(
     parameter REG_INPUTA_CLK = "NONE",
     parameter REG_INPUTB_CLK = "NONE",

@@ -1,4 +1,5 @@
-// Simulation only: what a port of an ECP5's block RAM (DP16KD) read last.
+// Simulation only: what a port of an ECP5's block RAM (DP16KD) read last. Written, as that, from
+// Yosys's files and not from Lattice's documents.
 module ecp5_read_latch #(
     parameter ASYNC = 0
 ) (
