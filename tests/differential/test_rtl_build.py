@@ -153,6 +153,9 @@ def test_784_100_10_fits_an_up5k_with_its_uart(tmp_path: Path) -> None:
     assert known["load"] == ["openFPGALoader", "-b", "ice40_generic", str(
         tmp_path / "bit" / "design.bin")] or known["load"][:2] == ["openFPGALoader", "-b"]
     assert (tmp_path / "bit" / "design.bin").stat().st_size > 100_000
+    made_again = (tmp_path / "bit" / "Makefile").read_text()
+    assert "--asc design.asc" in made_again  # with contents from the beginning
+    assert "openFPGALoader -b ice40_generic design.bin" in made_again
     assert known["parts"]["host link"]["luts"] > 0
     for what, used in known["used"].items():
         assert sum(part.get(what, 0) for part in known["parts"].values()) == used

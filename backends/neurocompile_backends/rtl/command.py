@@ -27,7 +27,13 @@ from neurocompile_backends.rtl.board import (
 from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.lanes import resource_facts, too_large
 from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
-from neurocompile_backends.rtl.synthesis import RESOURCES, Report, build_bitstream, check_output
+from neurocompile_backends.rtl.synthesis import (
+    FAMILIES,
+    RESOURCES,
+    Report,
+    build_bitstream,
+    check_output,
+)
 from neurocompile_backends.rtl.zynq import DRIVER, PART, SCRIPTS, TABLES, package_files
 
 if TYPE_CHECKING:
@@ -72,7 +78,8 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
         built = build_bitstream(
             board_files(plan, there), fpga, output, top="nc_board",
             pins=constraints(there, fpga.family), clock_mhz=max(clock_mhz, there.clock_hz / 1e6),
-            seed=seed, report=report)
+            seed=seed, report=report,
+            load=loading_command(there, Path(FAMILIES[fpga.family].bitstream)))
         load = loading_command(there, output / built.bitstream)
     known = built.to_dict()
     if samples is not None:

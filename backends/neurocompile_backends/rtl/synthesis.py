@@ -25,10 +25,12 @@ from neurocompile_backends.rtl.contents import (
     levels_of,
     stand_ins,
 )
+from neurocompile_backends.rtl.makefile import makefile
 from neurocompile_backends.rtl.parts import critical_path, parts_of
 
 INSTALL = "pip install 'neurocompile[fpga]'"
 TIMEOUT_SECONDS = 3600
+MAKEFILE = "Makefile"
 RESOURCES = "resources.json"
 """What a build found: ``Built``."""
 
@@ -131,8 +133,9 @@ def find_tool(name: str, *, native: bool = False, install: str = INSTALL) -> lis
 
 def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top: str = "nc_top",
                     pins: str | None = None, clock_mhz: float = 30.0, seed: int = 1,
-                    report: Report | None = None) -> Built:
-    """Synthesize, place, route and pack a design into ``output``, which appears whole.
+                    load: Sequence[str] | None = None, report: Report | None = None) -> Built:
+    """Synthesize, place, route and pack a design into ``output``, which appears whole, with a
+    Makefile that does so again. ``load``: what brings the bitstream to a board.
 
     ``files``: as ``generate.design_files`` gives them. ``pins``: the constraints of a board; where
     None, place and route chooses. Raises ``CompileError``: E865 (a tool is missing), E866 (it does
@@ -155,17 +158,16 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
         work = Path(name)
         say("synthesis")
         memories, why_not = synthesize_for_exchange(files, fpga, work, tools["yosys"], top=top)
-        command = [*tools[family.tools[1]],
-                   *(part.format(device=fpga.device, package=fpga.package)
-                     for part in family.place),
-                   "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--report", "nextpnr.json",
-                   "--write", "placed.json", "--timing-allow-fail", "--log", "nextpnr.log",
-                   "--quiet"]
+        place = [*(part.format(device=fpga.device, package=fpga.package)
+                   for part in family.place),
+                 "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--write", "placed.json",
+                 "--timing-allow-fail"]
         if pins is not None:
             (work / "pins").write_text(pins)
-            command += family.pins
+            place += family.pins
         say("place and route")
-        run_tool(command, work, "nextpnr.log", fpga)
+        run_tool([*tools[family.tools[1]], *place, "--report", "nextpnr.json", "--log",
+                  "nextpnr.log", "--quiet"], work, "nextpnr.log", fpga)
         say("packing")
         if family.block:
             _put_contents(work, memories, why_not)
@@ -175,6 +177,11 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
         built = replace(_read(work, fpga, family, clock_mhz), patchable=not why_not,
                         why_not=why_not)
         (work / RESOURCES).write_text(json.dumps(built.to_dict(), indent=1) + "\n")
+        # Made again in one go, contents are there from the beginning.
+        (work / MAKEFILE).write_text(makefile(family.bitstream, (
+            (family.tools[0], "-q", "synthesis.ys"),
+            (family.tools[1], *("design.asc" if part == PLACED else part for part in place)),
+            (family.tools[2], *family.pack)), load))
         work.replace(output)
         work.mkdir()  # for the context to remove
     return built
