@@ -18,8 +18,7 @@ from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.parts import critical_path, part_of, parts_of, path_of
-from neurocompile_backends.rtl.profile import sent_by
-from neurocompile_backends.rtl.run import places_of
+from neurocompile_backends.rtl.run import places_of, sent_by
 from neurocompile_backends.rtl.synthesis import FAMILIES
 
 CELLS = {  # as nextpnr and Yosys named them in real designs

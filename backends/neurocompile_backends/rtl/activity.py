@@ -16,16 +16,13 @@ from neurocompile.bits import Ints
 from neurocompile.data import Dataset
 from neurocompile.ir.mapping import Mapping
 from neurocompile.reference.encode import encode_inputs
-from neurocompile.reference.integer import Probes
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import backend
-from neurocompile_backends.rtl.cycles import _senders, count_cycles
+from neurocompile_backends.rtl.cycles import count_cycles, senders_of
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import KIND_BITS
 from neurocompile_backends.rtl.host import FLIT, words_of
-from neurocompile_backends.rtl.profile import sent_by
-from neurocompile_backends.rtl.run import places_of
-from neurocompile_backends.simulator.run import run_simulator
+from neurocompile_backends.rtl.run import places_of, sent_by, simulated_sample
 
 
 @dataclass(frozen=True)
@@ -73,11 +70,10 @@ def run_samples(mapping: Mapping, data: Dataset,
     plan = backend.plan(mapping)
     encoded = encode_inputs(mapping.quantized, grids(data), data.n_steps)
     places = places_of(plan)
-    names = Probes(tuple(p.name for p in mapping.quantized.populations if p.role != "source"))
     cycles: list[Ints] = []
     cores: tuple[CoreActivity, ...] = ()
     for sample in range(encoded.n_samples):  # one at a time: spikes of all neurons take room
-        run = run_simulator(mapping.quantized, encoded.samples(sample, sample + 1), names)
+        run = simulated_sample(mapping.quantized, encoded, sample)
         words = words_of(plan, encoded, sample, run.n_steps)
         spikes = sent_by(plan, places, run, 0)
         cycles.append(count_cycles(plan, words, spikes).cycles)
@@ -100,7 +96,7 @@ def count_activity(plan: ChipPlan, words: npt.NDArray[np.uint64],
             & np.uint64((1 << plan.axon_bits) - 1)).astype(np.int64)
     for c, counts in enumerate(received):
         counts += np.bincount(axon[place == c], minlength=len(counts))
-    present, analog = _senders(plan)
+    present, analog = senders_of(plan)
     times = (((spikes != 0) | analog) & present).sum(axis=0).astype(np.int64)
     first = np.concatenate([[0], np.cumsum([core.neurons for core in plan.cores])])
     sent: list[tuple[int, int]] = []

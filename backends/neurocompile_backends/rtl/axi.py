@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 
 from neurocompile_backends.rtl.board import network_id
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import (
-    KIND_BITS,
     LOG2_HOST_FIFO,
     MODULES,
     design_files,
     library,
+    rendered,
+    word_bits,
 )
 
 WRAPPERS = ("nc_axis", "nc_axil")
@@ -37,11 +37,6 @@ def axi_files(plan: ChipPlan) -> dict[str, bytes]:
     described["axi"] = {"network": network, "in_bytes": in_bytes(plan), "out_bytes": OUT_BYTES}
     files["rtl.json"] = (json.dumps(described, indent=1) + "\n").encode()
     return files
-
-
-def word_bits(plan: ChipPlan) -> int:
-    """Of a word of the host."""
-    return KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits
 
 
 def in_bytes(plan: ChipPlan) -> int:
@@ -71,12 +66,8 @@ def buses(plan: ChipPlan) -> tuple[tuple[str, str, Ports], ...]:
 
 
 def _top(plan: ChipPlan, network: int) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    text = (resources.files("neurocompile_backends.rtl") / "axi.v.j2").read_text("utf-8")
-    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True,
-                           trim_blocks=True, lstrip_blocks=True).from_string(text)
-    return template.render(
+    return rendered(
+        "axi.v.j2",
         title=f"A network on {len(plan.cores)} cores behind AXI", buses=buses(plan),
         word=word_bits(plan), in_bytes=in_bytes(plan), cores=len(plan.cores),
         place=plan.place_bits, axon=plan.axon_bits, payload=plan.payload_bits,

@@ -16,13 +16,10 @@ from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile_backends.rtl.design import ChipPlan, Unsupported
-from neurocompile_backends.rtl.levels import LEVELS, at_level
+from neurocompile_backends.rtl.levels import LEVELS, STALLED_OF_256, at_level
 
 if TYPE_CHECKING:
     from neurocompile_backends.rtl.verilator import Built
-
-STALLED_OF_256 = 64
-"""How often the host makes the hardware wait, in the run with stalls."""
 
 
 class RtlBackend:

@@ -26,8 +26,8 @@ from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.host_driver import BoardHost, Description
-from neurocompile_backends.rtl.netlist import OPTIONS, cells_of, outputs_of, spikes_of
-from neurocompile_backends.rtl.run import CYCLES
+from neurocompile_backends.rtl.netlist import OPTIONS, cells_of, outputs_of
+from neurocompile_backends.rtl.run import CYCLES, places_of, sent_by, simulated_sample
 from neurocompile_backends.rtl.simulated_port import (
     OFFERS,
     TAKEN,
@@ -166,12 +166,14 @@ def run_bitstream(read: ReadBack, network: QuantizedNetwork, encoded: EncodedInp
         if name in run.s:
             run.s[name][:] = values
     taken = np.flatnonzero(link & TAKEN)
+    places = places_of(plan)
     at = wrong = 0
     for sample in range(encoded.n_samples):
         words = words_of(plan, encoded, sample, total)
         begin = taken[at]
         at += len(words)
-        counted = count_cycles(plan, words, spikes_of(plan, network, encoded, sample),
+        counted = count_cycles(plan, words, sent_by(
+            plan, places, simulated_sample(network, encoded, sample), 0),
                                offered=link[begin:] & OFFERS != 0,
                                taking=link[begin:] & TAKES != 0)
         wrong += int(np.count_nonzero(counted.cycles != done.cycles[sample]))

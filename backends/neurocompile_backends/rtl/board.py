@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.generate import KIND_BITS, MODULES, design_files, library
+from neurocompile_backends.rtl.generate import (
+    KIND_BITS,
+    MODULES,
+    design_files,
+    library,
+    rendered,
+    word_bits,
+)
 
 tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -160,14 +167,10 @@ def network_id(files: Mapping[str, bytes]) -> int:
 
 
 def _top(plan: ChipPlan, board: Board, link: Mapping[str, Any]) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    text = (resources.files("neurocompile_backends.rtl") / "board.v.j2").read_text("utf-8")
-    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True,
-                           trim_blocks=True, lstrip_blocks=True).from_string(text)
-    return template.render(
+    return rendered(
+        "board.v.j2",
         title=f"A network on {board.description}", clock=board.clock_hz, cycles=board.cycles,
         spi=board.spi, led="led" in board.pins, led_low=board.led_low,
-        word=KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits,
+        word=word_bits(plan),
         log2_buffer=link["buffer"].bit_length() - 1, id_file=ID_FILE,
         **{name: link[name] for name in ("axon", "payload", "flit_bytes", "word_bytes")})

@@ -34,6 +34,7 @@ from neurocompile_backends.rtl.synthesis import (
     build_bitstream,
     check_output,
 )
+from neurocompile_backends.rtl.verilator import write_design
 from neurocompile_backends.rtl.zynq import DRIVER, PART, SCRIPTS, TABLES, package_files
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def patch_weights(folder: Path, model: Path, output: Path | None = None, *,
     place = folder.with_name(folder.name + "-patched") if output is None else output
     here = place.resolve() == folder.resolve()
     if not here:
-        _check_new(place)
+        check_output(place, "name a new directory with -o, or BUILD itself to replace it")
     old = load_build(folder)
     fpga = _fpga(old.mapping)
     there = folder / BITSTREAM if bitstream is None else bitstream
@@ -144,16 +145,6 @@ def patch_weights(folder: Path, model: Path, output: Path | None = None, *,
     known["load"] = None if board is None else loading_command(
         load_board(board["name"]), where / patched.bitstream)
     return known
-
-
-def _check_new(place: Path) -> None:
-    """Raises ``CompileError`` (E625)."""
-    if place.exists():
-        raise fail("E625", str(place), "cannot be written", got="something is there",
-                   hint="name a new directory with -o, or BUILD itself to replace it")
-    if not place.absolute().parent.is_dir():
-        raise fail("E625", str(place), "cannot be written",
-                   got=f"{place.parent} is not a directory")
 
 
 def compiled_as(old: Build, model: Path) -> Build:
@@ -225,9 +216,7 @@ def write_package(plan: ChipPlan, output: Path, clock_mhz: float) -> dict[str, A
     files = package_files(plan, clock_mhz)
     with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
         work = Path(name) / "package"
-        for path, content in files.items():
-            (work / path).parent.mkdir(parents=True, exist_ok=True)
-            (work / path).write_bytes(content)
+        write_design(files, work)
         work.replace(output)
     return {"output": str(output), "board": None, "load": None, "package": PART,
             "wanted_mhz": clock_mhz, "files": sorted(files),

@@ -57,7 +57,7 @@ def count_cycles(plan: ChipPlan, words: npt.NDArray[np.uint64], spikes: npt.NDAr
     always = np.ones(0, np.bool_)
     tables = _tables(plan)
     steps, cores = len(spikes), len(plan.cores)
-    present, analog = _senders(plan)
+    present, analog = senders_of(plan)
     sends = ((spikes != 0) | analog) & present
     step, neuron = np.nonzero(sends)
     first_of_core = tables["first"]
@@ -81,7 +81,7 @@ def count_cycles(plan: ChipPlan, words: npt.NDArray[np.uint64], spikes: npt.NDAr
     return Counted(counts, totals[0], totals[1], totals[2])
 
 
-def _senders(plan: ChipPlan) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def senders_of(plan: ChipPlan) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Of the places for neurons of all cores: which hold one, and which send in every step because
     they are read."""
     held, read = [], []

@@ -17,7 +17,7 @@ from importlib import import_module, resources
 from neurocompile.ir.target import Fpga
 from neurocompile_backends.rtl.contents import levels_of
 from neurocompile_backends.rtl.design import ChipPlan, CorePlan
-from neurocompile_backends.rtl.generate import KIND_BITS, LOG2_HOST_FIFO
+from neurocompile_backends.rtl.generate import LOG2_HOST_FIFO, word_bits
 from neurocompile_backends.rtl.memories import (
     RAMS,
     Mapped,
@@ -137,8 +137,7 @@ def shared_modules(plan: ChipPlan, fpga: Fpga) -> dict[str, Parts]:
 
 def link_modules(plan: ChipPlan) -> dict[str, Parts]:
     """The parts of the host's link."""
-    word = KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits
-    return link_parts(max(2, -(-word // GROUP)))
+    return link_parts(max(2, -(-word_bits(plan) // GROUP)))
 
 
 def mapped_memories(core: CorePlan, fpga: Fpga, levels: int = 0) -> list[Mapped]:

@@ -45,24 +45,34 @@ def description(plan: ChipPlan) -> dict[str, object]:
         "cores": [core.parameters for core in plan.cores]}
 
 
-def top(plan: ChipPlan) -> str:
-    """The top module; see ``top.v.j2``."""
+def word_bits(plan: ChipPlan) -> int:
+    """Of a word of the host."""
+    return KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits
+
+
+def rendered(template: str, **values: object) -> str:
+    """A template of this package, filled in."""
     from jinja2 import Environment, StrictUndefined
 
-    text = (resources.files("neurocompile_backends.rtl") / "top.v.j2").read_text("utf-8")
-    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True,
-                           trim_blocks=True, lstrip_blocks=True).from_string(text)
+    text = (resources.files("neurocompile_backends.rtl") / template).read_text("utf-8")
+    return Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
+                       lstrip_blocks=True).from_string(text).render(**values)
+
+
+def top(plan: ChipPlan) -> str:
+    """The top module; see ``top.v.j2``."""
     p = plan.program
     cores = []
     for core in plan.cores:
         cores.append({"comment": _comment(core), "parameters": _parameters(core),
                       **{name.lower(): core.parameters[name]
                          for name in ("AXON", "INDEX", "SPRAM", "PAYLOAD")}})
-    return template.render(
+    return rendered(
+        "top.v.j2",
         title=f"A network on {len(plan.cores)} cores for {_plain(p.target.name)}", cores=cores,
         place=plan.place_bits, axon=plan.axon_bits, payload=plan.payload_bits,
         number=plan.number_bits, value=plan.value_bits,
-        word=KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits, step=plan.step_bits,
+        word=word_bits(plan), step=plan.step_bits,
         fifo=LOG2_HOST_FIFO)
 
 

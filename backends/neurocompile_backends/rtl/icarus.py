@@ -16,7 +16,7 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.integer import IntegerRun, Probes
 from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.generate import KIND_BITS, design_files
+from neurocompile_backends.rtl.generate import design_files, word_bits
 from neurocompile_backends.rtl.host import loading_words, words_of
 from neurocompile_backends.rtl.netlist import record_samples
 from neurocompile_backends.rtl.run import Stalls
@@ -59,7 +59,7 @@ def simulate(plan: ChipPlan, samples: list[npt.NDArray[np.uint64]], steps: int,
     loading = loading_words(plan)
     words = np.concatenate([loading, *samples])
     parameters = {
-        "WORD": KIND_BITS + plan.place_bits + plan.number_bits + plan.value_bits,
+        "WORD": word_bits(plan),
         "AXON": plan.axon_bits, "WORDS": len(words), "LOADING": len(loading),
         "SAMPLES": len(samples), "STEPS": steps, "SETTLE": settling(plan),
         "STALL_IN": stalls.host_in, "STALL_OUT": stalls.host_out, "SEED": stalls.seed,

@@ -21,6 +21,7 @@ from neurocompile_backends.rtl.design import ChipPlan
 LEVELS = ("rtl", "netlist", "bitstream")
 NO_PROBES = "no probes in a {level}: compared is what reaches the host"
 STALLED_OF_256 = 64
+"""How often the host makes the hardware wait, in a run with stalls."""
 
 
 class Planner(Protocol):

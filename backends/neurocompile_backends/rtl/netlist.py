@@ -21,7 +21,14 @@ from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.generate import design_files
 from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.run import CYCLES, Stalls, places_of, received
+from neurocompile_backends.rtl.run import (
+    CYCLES,
+    Stalls,
+    places_of,
+    received,
+    sent_by,
+    simulated_sample,
+)
 from neurocompile_backends.rtl.synthesis import find_tool, synthesize
 from neurocompile_backends.rtl.verilator import (
     Built,
@@ -30,7 +37,6 @@ from neurocompile_backends.rtl.verilator import (
     compile_model,
     load_model,
 )
-from neurocompile_backends.simulator.run import run_simulator
 
 RunSample = Callable[[int, npt.NDArray[np.uint64], int], SampleRun]
 """A sample's number, its words and its steps."""
@@ -125,11 +131,12 @@ def record_samples(plan: ChipPlan, network: QuantizedNetwork, encoded: EncodedIn
     """What :func:`run_netlist` records, of hardware that runs as ``run_sample`` says."""
     total = encoded.n_steps + plan.program.latency
     run = outputs_of(plan, encoded, probes, total)
+    places = places_of(plan)
     wrong = 0
     for sample in range(encoded.n_samples):
         words = words_of(plan, encoded, sample, total)
         done = run_sample(sample, words, total)
-        spikes = spikes_of(plan, network, encoded, sample)
+        spikes = sent_by(plan, places, simulated_sample(network, encoded, sample), 0)
         counted = count_cycles(plan, words, spikes, stall_in=stalls.host_in,
                                stall_out=stalls.host_out, seed=stalls.seed + sample)
         wrong += int(np.count_nonzero(counted.cycles != done.cycles))
@@ -157,14 +164,3 @@ def outputs_of(plan: ChipPlan, encoded: EncodedInput, probes: Probes, total: int
             values[:, :encoded.n_steps] = encoded.payloads[table.population]
             run.s[table.population] = values
     return run
-
-
-def spikes_of(plan: ChipPlan, network: QuantizedNetwork, encoded: EncodedInput,
-              sample: int) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
-    """[step, neuron of all cores]: what each sends in a sample, by the functional simulator."""
-    names = Probes(tuple(p.name for p in network.populations if p.role != "source"))
-    run = run_simulator(network, encoded.samples(sample, sample + 1), names)
-    spikes = np.zeros((run.n_steps, sum(core.neurons for core in plan.cores)), np.int32)
-    for population, element, slot in places_of(plan):
-        spikes[:, slot] = run.s[population][0][:, element]
-    return spikes

@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from neurocompile.bits import Ints
 from neurocompile.data import Dataset
 from neurocompile.data.rasters import write_arrays
 from neurocompile.ir.mapping import Mapping
 from neurocompile.reference.encode import EncodedInput, encode_inputs
-from neurocompile.reference.integer import IntegerRun, Probes
+from neurocompile.reference.integer import IntegerRun
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import backend
 from neurocompile_backends.rtl.cycles import Counted, count_cycles
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.run import places_of
-from neurocompile_backends.simulator.run import run_simulator
+from neurocompile_backends.rtl.run import places_of, sent_by, simulated_sample
 
 TIMING = "rtl"
 
@@ -36,10 +34,9 @@ def profile_cycles(mapping: Mapping, data: Dataset, *, save: Path | None = None,
     plan = backend.plan(mapping)
     encoded = encode_inputs(mapping.quantized, grids(data), data.n_steps)
     places = places_of(plan)
-    names = Probes(tuple(p.name for p in mapping.quantized.populations if p.role != "source"))
     counted = []
     for sample in range(encoded.n_samples):  # one at a time: spikes of all neurons take room
-        run = run_simulator(mapping.quantized, encoded.samples(sample, sample + 1), names)
+        run = simulated_sample(mapping.quantized, encoded, sample)
         counted.append(counted_sample(plan, places, encoded, sample, run, 0))
         if progress is not None:
             progress((sample + 1) * (encoded.n_steps + mapping.quantized.latency))
@@ -71,13 +68,3 @@ def counted_sample(plan: ChipPlan, places: list[tuple[str, Ints, Ints]], encoded
     as :func:`places_of` gives them."""
     return count_cycles(plan, words_of(plan, encoded, sample, run.n_steps),
                         sent_by(plan, places, run, recorded))
-
-
-def sent_by(plan: ChipPlan, places: list[tuple[str, Ints, Ints]], run: IntegerRun,
-            recorded: int) -> npt.NDArray[np.int32]:
-    """What each place for a neuron sent in each step, [step, place of all cores]; ``recorded``:
-    the sample's number in ``run``."""
-    spikes = np.zeros((run.n_steps, sum(core.neurons for core in plan.cores)), np.int32)
-    for population, element, slot in places:
-        spikes[:, slot] = run.s[population][recorded][:, element]
-    return spikes

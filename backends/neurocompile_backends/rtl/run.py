@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from neurocompile.bits import Ints
 from neurocompile.images import read_core
+from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
@@ -15,6 +17,7 @@ from neurocompile_backends.rtl.cycles import count_cycles
 from neurocompile_backends.rtl.design import ChipPlan
 from neurocompile_backends.rtl.host import words_of
 from neurocompile_backends.rtl.verilator import Built, Machine, SampleRun
+from neurocompile_backends.simulator.run import run_simulator
 
 CYCLES = "cycles"
 HOST = "words to the host"
@@ -101,6 +104,22 @@ def places_of(plan: ChipPlan) -> list[tuple[str, Ints, Ints]]:
                           base + core.slot[span]))
         base += core.neurons
     return found
+
+
+def sent_by(plan: ChipPlan, places: list[tuple[str, Ints, Ints]], run: IntegerRun,
+            recorded: int) -> npt.NDArray[np.int32]:
+    """What each place for a neuron sent in each step, [step, place of all cores]; ``recorded``:
+    the sample's number in ``run``."""
+    spikes = np.zeros((run.n_steps, sum(core.neurons for core in plan.cores)), np.int32)
+    for population, element, slot in places:
+        spikes[:, slot] = run.s[population][recorded][:, element]
+    return spikes
+
+
+def simulated_sample(network: QuantizedNetwork, encoded: EncodedInput, sample: int) -> IntegerRun:
+    """What all populations send in one sample, by the functional simulator."""
+    return run_simulator(network, encoded.samples(sample, sample + 1), Probes(
+        tuple(p.name for p in network.populations if p.role != "source")))
 
 
 def _host_account(plan: ChipPlan, places: list[tuple[str, Ints, Ints]],

@@ -27,6 +27,7 @@ from neurocompile_backends.rtl.contents import (
 )
 from neurocompile_backends.rtl.makefile import makefile
 from neurocompile_backends.rtl.parts import critical_path, parts_of
+from neurocompile_backends.rtl.verilator import write_design
 
 INSTALL = "pip install 'neurocompile[fpga]'"
 TIMEOUT_SECONDS = 3600
@@ -187,11 +188,11 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
     return built
 
 
-def check_output(output: Path) -> None:
+def check_output(output: Path, hint: str = "name a new directory with -o") -> None:
     """Can this folder be made? Raises ``CompileError``: E625."""
     if output.exists():
         raise fail("E625", str(output), "cannot be written", got="something is there",
-                   hint="name a new directory with -o")
+                   hint=hint)
     if not output.parent.is_dir():
         raise fail("E625", str(output), "cannot be written",
                    got=f"{output.parent} is not a directory")
@@ -202,9 +203,7 @@ def synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Sequen
     """Write a design into ``work`` and synthesize it there, for a family in ``FAMILIES``: leaves
     design.json and cells.json. ``define``: of the Verilog; ``also``: more commands of Yosys.
     Raises ``CompileError``: E867."""
-    for path, content in files.items():
-        (work / path).parent.mkdir(parents=True, exist_ok=True)
-        (work / path).write_bytes(content)
+    write_design(files, work)
     sources = " ".join(sorted(path for path in files if path.endswith(".v")))
     dsp = "-dsp" if fpga.dsps else ""
     (work / "synthesis.ys").write_text("".join(f"{line}\n" for line in (

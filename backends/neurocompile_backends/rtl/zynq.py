@@ -15,6 +15,7 @@ import numpy as np
 from neurocompile.images import read_core, read_host
 from neurocompile_backends.rtl.axi import OUT_BYTES, axi_files, buses, in_bytes
 from neurocompile_backends.rtl.design import ChipPlan
+from neurocompile_backends.rtl.generate import rendered
 from neurocompile_backends.rtl.host import loading_words
 
 PART = "xc7z020clg400-1"
@@ -98,12 +99,8 @@ def host_tables(plan: ChipPlan) -> tuple[dict[str, Any], bytes]:
 
 
 def _script(name: str, plan: ChipPlan, clock_mhz: float) -> str:
-    from jinja2 import Environment, StrictUndefined
-
-    text = (resources.files("neurocompile_backends.rtl") / f"{name}.j2").read_text("utf-8")
-    template = Environment(undefined=StrictUndefined, keep_trailing_newline=True,
-                           trim_blocks=True, lstrip_blocks=True).from_string(text)
-    return template.render(
+    return rendered(
+        f"{name}.j2",
         part=PART, board_part=BOARD_PART, clock=f"{clock_mhz:g}", in_bits=8 * in_bytes(plan),
         out_bits=8 * OUT_BYTES, length_bits=DMA_LENGTH_BITS,
         buses=[bus for bus, _, _ in buses(plan)], streams=[b for b, k, _ in buses(plan)
