@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import nir
@@ -14,7 +15,7 @@ from contracts import contract_of, recording
 import neurocompile as nc
 from neurocompile.api import Build
 from neurocompile.diagnostics import CompileError
-from neurocompile_backends.rtl import synthesis
+from neurocompile_backends.rtl import core, neurons, synapses, synthesis
 from neurocompile_backends.rtl.backend import backend, plan_of
 from neurocompile_backends.rtl.board import board_files, load_board
 from neurocompile_backends.rtl.command import build_bitstream_of, compiled_as
@@ -206,6 +207,19 @@ def test_more_lanes_than_a_core_has_are_refused(lanes: int) -> None:
                      timing=replace(built.mapping.target.timing, lanes=lanes))
     (found,) = backend.check(replace(built.mapping, target=target))
     assert (found.code, found.limit) == ("E863", "1 to 256")
+
+
+@pytest.mark.parametrize(("module", "limit", "said"), [
+    (core, "MOST_ACCUMULATORS", "it has more accumulators than this hardware numbers"),
+    (neurons, "MOST_SUM", "its sums are wider than this hardware has"),
+    (synapses, "MOST_SYNAPSES", "it has more synapses than an FPGA holds one by one")])
+def test_each_limit_of_a_core_is_named(module: ModuleType, limit: str, said: str,
+                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping = compiled("digits", "generic").mapping
+    assert backend.check(mapping) == []
+    monkeypatch.setattr(module, limit, 1)
+    (found,) = backend.check(mapping)
+    assert (found.code, found.message) == ("E863", said)
 
 
 def test_names_of_users_are_no_verilog() -> None:

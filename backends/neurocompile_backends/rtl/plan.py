@@ -5,7 +5,7 @@ from __future__ import annotations
 from neurocompile.images import read_core
 from neurocompile.ir.program import Program
 from neurocompile.ir.quantized import QuantizedNetwork
-from neurocompile_backends.rtl.core import CorePlanner
+from neurocompile_backends.rtl.core import Shared, plan_core
 from neurocompile_backends.rtl.design import ChipPlan, Unsupported, bits_for
 from neurocompile_backends.rtl.widths import payloads_of
 
@@ -32,17 +32,19 @@ def plan_chip(program: Program, network: QuantizedNetwork,
     contents = [read_core(program, i) for i in range(len(program.cores))]
     outputs = _outputs(program, network)
     latest = max((int(c.sections["start"].max(initial=0)) for c in contents), default=0)
-    step_bits = (latest + 1).bit_length()
-    payload = payloads_of(program, network, contents, outputs)
-    planners = [CorePlanner(program, network, c, i, outputs, payload, lanes[i])
-                for i, c in enumerate(contents)]
+    payloads = payloads_of(program, network, contents, outputs)
     host_axons = sum(program.symbols.sizes[program.symbols.populations.index(n)] for n in outputs)
     axons = max([host_axons, *(len(c.inputs["format"]) for c in contents)])
-    place_bits, axon_bits = bits_for(len(contents) + 1), bits_for(axons)
-    carried = max([1, *payload.host.values(), *payload.population.values()])
-    log2_fifo = min(bits_for(program.target.timing.core_buffer), MOST_LOG2_FIFO)
-    cores = tuple(p.plan(place_bits, axon_bits, carried, step_bits, log2_fifo) for p in planners)
-    return ChipPlan(program, cores, place_bits, axon_bits, carried, step_bits, log2_fifo, outputs)
+    shared = Shared(
+        place_bits=bits_for(len(contents) + 1), axon_bits=bits_for(axons),
+        carried=max([1, *payloads.host.values(), *payloads.population.values()]),
+        step_bits=(latest + 1).bit_length(),
+        log2_fifo=min(bits_for(program.target.timing.core_buffer), MOST_LOG2_FIFO),
+        payloads=payloads, outputs=outputs)
+    cores = tuple(plan_core(program, network, c, i, lanes[i], shared)
+                  for i, c in enumerate(contents))
+    return ChipPlan(program, cores, shared.place_bits, shared.axon_bits, shared.carried,
+                    shared.step_bits, shared.log2_fifo, outputs)
 
 
 def _outputs(program: Program, network: QuantizedNetwork) -> dict[str, int]:
