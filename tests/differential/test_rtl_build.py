@@ -16,7 +16,7 @@ import neurocompile as nc
 from neurocompile.api import Build
 from neurocompile.diagnostics import CompileError
 from neurocompile_backends.rtl import core, neurons, synapses, synthesis
-from neurocompile_backends.rtl.backend import backend, plan_of
+from neurocompile_backends.rtl.backend import RtlBackend, backend, plan_of
 from neurocompile_backends.rtl.board import board_files, load_board
 from neurocompile_backends.rtl.command import build_bitstream_of, compiled_as
 from neurocompile_backends.rtl.estimate import estimate
@@ -216,9 +216,9 @@ def test_more_lanes_than_a_core_has_are_refused(lanes: int) -> None:
 def test_each_limit_of_a_core_is_named(module: ModuleType, limit: str, said: str,
                                        monkeypatch: pytest.MonkeyPatch) -> None:
     mapping = compiled("digits", "generic").mapping
-    assert backend.check(mapping) == []
+    assert RtlBackend().check(mapping) == []
     monkeypatch.setattr(module, limit, 1)
-    (found,) = backend.check(mapping)
+    (found,) = RtlBackend().check(mapping)
     assert (found.code, found.message) == ("E863", said)
 
 
