@@ -386,7 +386,8 @@ def test_a_locale_without_the_names_letters_is_no_crash() -> None:
 def test_tables_fit_the_terminal_without_folding_numbers(verb: str, width: int,
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(width=width, file=io.StringIO(), emoji=False)
-    monkeypatch.setattr("neurocompile.cli.out", console)
+    for module in ("compiling", "running", "known"):
+        monkeypatch.setattr(f"neurocompile.cli.{module}.out", console)
     succeed(*VERBS[verb])
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert max(len(line) for line in text.splitlines()) <= width

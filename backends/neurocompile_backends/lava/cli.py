@@ -12,7 +12,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print facts as one JSON docu
 
 
 def _tell(facts: dict[str, Any], text: str, as_json: bool) -> None:
-    from neurocompile.cli import out
+    from neurocompile.cli.console import out
     from neurocompile.facts import to_json
     from neurocompile.report.tables import plain
 
@@ -27,7 +27,7 @@ def setup(force: Annotated[bool, typer.Option(
               "--force", help="Make it anew where there is one.")] = False,
           as_json: Json = False) -> None:
     """Make an environment with lava-nc from a Python 3.10 of this machine."""
-    from neurocompile.cli import err, reporting
+    from neurocompile.cli.console import err, reporting
 
     with reporting(as_json):
         from neurocompile_backends.lava import environment
@@ -41,7 +41,7 @@ def setup(force: Annotated[bool, typer.Option(
 @app.command("python")
 def python_(as_json: Json = False) -> None:
     """Print the interpreter that runs Lava programs."""
-    from neurocompile.cli import reporting
+    from neurocompile.cli.console import reporting
 
     with reporting(as_json):
         from neurocompile_backends.lava.environment import interpreter

@@ -1,0 +1,5 @@
+"""``python -m neurocompile.cli``."""
+
+from neurocompile.cli.main import main
+
+main()
