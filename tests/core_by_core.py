@@ -20,7 +20,7 @@ from neurocompile.ir.quantized import QuantizedNetwork, QuantizedPopulation, Qua
 from neurocompile.ir.transforms import Sparse, to_sparse
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
-from neurocompile.verification.mapping import recount
+from neurocompile.verification.recount import recount
 from neurocompile.verification.traffic import homes_of
 
 ARRAYS = ("current_decay", "membrane_decay", "threshold", "bias_mantissa", "bias_exponent",

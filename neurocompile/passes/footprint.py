@@ -9,7 +9,7 @@ A block is a range of flat neuron indices of one population. For every projectio
   packs them). The index is absent in ``dense`` synapses. A ``conv`` block stores the kernels of its
   output channels once instead.
 
-``neurocompile.verification.mapping`` counts the same independently and must arrive at the same
+``neurocompile.verification.recount`` counts the same independently and must arrive at the same
 figures.
 """
 

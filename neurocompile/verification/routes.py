@@ -17,8 +17,8 @@ from neurocompile.diagnostics import Diagnostics
 from neurocompile.ir.base import FloatArray
 from neurocompile.ir.mapping import Mapping, Placement
 from neurocompile.ir.target import ChipLayout
+from neurocompile.verification.arrivals import arrivals
 from neurocompile.verification.hop_bound import hop_bound
-from neurocompile.verification.mapping import arrivals
 from neurocompile.verification.mesh import chip_links, total_hops
 from neurocompile.verification.traffic import homes_of, rate_of, traffic
 

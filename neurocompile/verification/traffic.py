@@ -14,7 +14,7 @@ import numpy.typing as npt
 from neurocompile.ir.base import FloatArray
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.quantized import QuantizedNetwork
-from neurocompile.verification.mapping import arrivals
+from neurocompile.verification.arrivals import arrivals
 
 Floats = npt.NDArray[np.float64]
 
