@@ -35,11 +35,11 @@ from neurocompile.ir.mapping import Mapping as CoreMapping
 from neurocompile.ir.target import Fpga
 from neurocompile.passes.assemble import Assemble
 from neurocompile.targets import load_target
-from neurocompile_backends.rtl.board import Board, board_files, load_board
-from neurocompile_backends.rtl.design import ChipPlan, Unsupported
-from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.plan import plan_chip
-from neurocompile_backends.rtl.synthesis import FAMILIES, find_tool, synthesize_for_exchange
+from neurocompile_backends.rtl.emit.board import Board, board_files, load_board
+from neurocompile_backends.rtl.emit.files import design_files
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.plan.design import ChipPlan, Unsupported
+from neurocompile_backends.rtl.synthesize.flow import FAMILIES, find_tool, synthesize_for_exchange
 
 UP5K, HX8K, ECP5 = "ice40-up5k", "ice40-hx8k", "ecp5-85f"
 BOARDS = {UP5K: "icebreaker", HX8K: "ice40-hx8k-b-evn", ECP5: "ulx3s-85f"}

@@ -27,12 +27,12 @@ from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import plan_of
-from neurocompile_backends.rtl.board import board_files, constraints, load_board
-from neurocompile_backends.rtl.generate import design_files
+from neurocompile_backends.rtl.emit.board import board_files, constraints, load_board
+from neurocompile_backends.rtl.emit.files import design_files
 from neurocompile_backends.rtl.profile import counted_sample
-from neurocompile_backends.rtl.run import places_of, run_design
-from neurocompile_backends.rtl.synthesis import build_bitstream
-from neurocompile_backends.rtl.verilator import build
+from neurocompile_backends.rtl.simulate.run import places_of, run_design
+from neurocompile_backends.rtl.simulate.verilator import build
+from neurocompile_backends.rtl.synthesize.flow import build_bitstream
 
 PAGE = ROOT / "docs" / "rtl.md"
 SAMPLES = 20

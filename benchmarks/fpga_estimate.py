@@ -19,11 +19,11 @@ from _common import RESULTS, write_result
 from _fpga_designs import ROOT, Planned, designs, synthesized
 from scipy.optimize import nnls
 
-from neurocompile_backends.rtl import estimate as estimates
-from neurocompile_backends.rtl.structure import Parts
+from neurocompile_backends.rtl.estimate import resources as estimates
+from neurocompile_backends.rtl.estimate.structure import Parts
 
 PAGE = ROOT / "docs" / "rtl.md"
-TABLE = ROOT / "backends" / "neurocompile_backends" / "rtl" / "estimate.toml"
+TABLE = ROOT / "backends" / "neurocompile_backends" / "rtl" / "estimate" / "estimate.toml"
 FAMILIES = ("ice40", "ecp5")
 SMALL = 30
 """Cells that a module may be off by before its error counts as relative."""

@@ -47,12 +47,12 @@ from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.integer import Probes
 from neurocompile.targets import load_target
 from neurocompile_backends.rtl.backend import plan_of
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.generate import design_files
+from neurocompile_backends.rtl.emit.files import design_files
+from neurocompile_backends.rtl.plan.design import ChipPlan
 from neurocompile_backends.rtl.profile import counted_sample
-from neurocompile_backends.rtl.run import places_of, run_design
-from neurocompile_backends.rtl.synthesis import build_bitstream
-from neurocompile_backends.rtl.verilator import build
+from neurocompile_backends.rtl.simulate.run import places_of, run_design
+from neurocompile_backends.rtl.simulate.verilator import build
+from neurocompile_backends.rtl.synthesize.flow import build_bitstream
 
 PAGE = ROOT / "docs" / "rtl.md"
 TARGET = "ecp5-25f"

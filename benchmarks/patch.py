@@ -26,7 +26,7 @@ from retrained import retrained_digits
 
 import neurocompile as nc
 from neurocompile_backends.rtl.command import BITSTREAM, build_bitstream_of, patch_weights
-from neurocompile_backends.rtl.synthesis import find_tool
+from neurocompile_backends.rtl.synthesize.flow import find_tool
 
 PAGE = ROOT / "docs" / "rtl.md"
 TARGET, CLOCK, TIMES = "ice40-hx8k", 60.0, 5

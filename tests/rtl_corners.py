@@ -29,8 +29,8 @@ from neurocompile.ir.transforms import Conv, Dense
 from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.targets import load_target
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.plan import plan_chip
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.plan.design import ChipPlan
 
 Rng = np.random.Generator
 

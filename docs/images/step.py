@@ -30,11 +30,11 @@ from neurocompile.ir.transforms import Dense
 from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.targets import load_target
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.generate import KIND_BITS, MODULES, design_files
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.plan import plan_chip
-from neurocompile_backends.rtl.verilator import find_verilator, write_design
+from neurocompile_backends.rtl.emit.files import KIND_BITS, MODULES, design_files
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.plan.design import ChipPlan
+from neurocompile_backends.rtl.simulate.verilator import find_verilator, write_design
 
 LANES = 2
 SHOWN = 1

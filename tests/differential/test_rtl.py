@@ -21,10 +21,10 @@ from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import plan_of
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.plan import plan_chip
-from neurocompile_backends.rtl.run import CYCLES, Stalls, run_design
-from neurocompile_backends.rtl.verilator import Machine, build
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.simulate.run import CYCLES, Stalls, run_design
+from neurocompile_backends.rtl.simulate.verilator import Machine, build
 
 DEVICES = {"digits": "ice40-hx8k", "mnist_mlp": "ice40-up5k", "mnist_cnn": "ecp5-85f",
            "nmnist": "ecp5-85f", "fsdd_rcubalif": "ecp5-25f"}

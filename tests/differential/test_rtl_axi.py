@@ -22,14 +22,14 @@ from neurocompile.ir.quantized import QuantizedNetwork
 from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
-from neurocompile_backends.rtl.axi import AXI_MODULES, axi_files, in_bytes, word_bits
-from neurocompile_backends.rtl.cycles import count_cycles
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.plan import plan_chip
+from neurocompile_backends.rtl.emit.axi import AXI_MODULES, axi_files, in_bytes, word_bits
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.plan.cycles import count_cycles
+from neurocompile_backends.rtl.plan.design import ChipPlan
 from neurocompile_backends.rtl.profile import counted_sample
-from neurocompile_backends.rtl.run import places_of
-from neurocompile_backends.rtl.verilator import write_design
+from neurocompile_backends.rtl.simulate.run import places_of
+from neurocompile_backends.rtl.simulate.verilator import write_design
 
 N_SAMPLES, N_STEPS = 3, 6
 BENCH = Path(__file__).parent / "axi_bench.py"

@@ -15,13 +15,14 @@ from contracts import contract_of, recording
 import neurocompile as nc
 from neurocompile.api import Build
 from neurocompile.diagnostics import CompileError
-from neurocompile_backends.rtl import core, neurons, synapses, synthesis
 from neurocompile_backends.rtl.backend import RtlBackend, backend, plan_of
-from neurocompile_backends.rtl.board import board_files, load_board
 from neurocompile_backends.rtl.command import build_bitstream_of, compiled_as
-from neurocompile_backends.rtl.estimate import estimate
-from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
+from neurocompile_backends.rtl.emit.board import board_files, load_board
+from neurocompile_backends.rtl.emit.files import design_files
+from neurocompile_backends.rtl.estimate.resources import estimate
+from neurocompile_backends.rtl.plan import core, neurons, synapses
+from neurocompile_backends.rtl.synthesize import flow as synthesis
+from neurocompile_backends.rtl.synthesize.patch import check_same, patch_bitstream, read_design
 
 
 def compiled(name: str, target: str) -> Build:

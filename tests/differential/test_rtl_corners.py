@@ -9,9 +9,9 @@ from rtl_corners import CORNERS, Corner
 from test_random_networks import first_difference
 
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.run import Stalls, run_design
-from neurocompile_backends.rtl.verilator import Built, Machine, build
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.simulate.run import Stalls, run_design
+from neurocompile_backends.rtl.simulate.verilator import Built, Machine, build
 
 STALLS = (None, Stalls(128, 200, 3))
 """As fast as it goes, and a host that seldom takes anything."""

@@ -20,9 +20,9 @@ from neurocompile.ir.constraints import Constraints
 from neurocompile.ir.target import Fpga
 from neurocompile_backends.rtl.backend import backend, plan_of
 from neurocompile_backends.rtl.command import resources_of
-from neurocompile_backends.rtl.estimate import estimate
-from neurocompile_backends.rtl.memories import Memory, map_memory
-from neurocompile_backends.rtl.multipliers import Product, blocks_of
+from neurocompile_backends.rtl.estimate.memories import Memory, map_memory
+from neurocompile_backends.rtl.estimate.multipliers import Product, blocks_of
+from neurocompile_backends.rtl.estimate.resources import estimate
 
 MEASURED = json.loads((Path(__file__).parents[2] / "benchmarks" / "results" / "fpga_estimate.json")
                       .read_text())["measured"]

@@ -26,13 +26,19 @@ from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.verification.evaluate import grids
 from neurocompile.verification.report import VerificationReport
-from neurocompile_backends.rtl import bitstream, netlist, synthesis
 from neurocompile_backends.rtl.backend import plan_of
-from neurocompile_backends.rtl.bitstream import ReadBack, bitstream_of, read_back, run_bitstream
-from neurocompile_backends.rtl.board import board_files
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.simulated_port import BuiltBoard
-from neurocompile_backends.rtl.verilator import write_design
+from neurocompile_backends.rtl.emit.board import board_files
+from neurocompile_backends.rtl.plan.design import ChipPlan
+from neurocompile_backends.rtl.simulate import bitstream, netlist
+from neurocompile_backends.rtl.simulate.bitstream import (
+    ReadBack,
+    bitstream_of,
+    read_back,
+    run_bitstream,
+)
+from neurocompile_backends.rtl.simulate.simulated_port import BuiltBoard
+from neurocompile_backends.rtl.simulate.verilator import write_design
+from neurocompile_backends.rtl.synthesize import flow as synthesis
 
 needs_icestorm = pytest.mark.skipif(
     shutil.which("icebox_vlog") is None,

@@ -21,14 +21,15 @@ import neurocompile as nc
 from neurocompile.api import Build
 from neurocompile.contract import contract_to_toml
 from neurocompile.diagnostics import CompileError
-from neurocompile_backends.rtl import patch, synthesis
 from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.command import compiled_as
-from neurocompile_backends.rtl.contents import Layout, differing, stand_ins
-from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.icestorm import read_rams, write_rams
-from neurocompile_backends.rtl.patch import check_same
-from neurocompile_backends.rtl.synthesis import find_tool
+from neurocompile_backends.rtl.emit.files import design_files
+from neurocompile_backends.rtl.synthesize import flow as synthesis
+from neurocompile_backends.rtl.synthesize import patch
+from neurocompile_backends.rtl.synthesize.contents import Layout, differing, stand_ins
+from neurocompile_backends.rtl.synthesize.flow import find_tool
+from neurocompile_backends.rtl.synthesize.icestorm import read_rams, write_rams
+from neurocompile_backends.rtl.synthesize.patch import check_same
 
 Golden = Callable[[str, str], None]
 SAMPLES = 20

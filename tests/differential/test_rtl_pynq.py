@@ -19,14 +19,19 @@ from neurocompile.api import as_dataset
 from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.verification.evaluate import grids
-from neurocompile_backends.rtl import pynq_driver
-from neurocompile_backends.rtl.axi import in_bytes
-from neurocompile_backends.rtl.host import loading_words
-from neurocompile_backends.rtl.plan import plan_chip
-from neurocompile_backends.rtl.pynq_driver import BoardError, Encoded, PynqHost, save_encoded
-from neurocompile_backends.rtl.simulated_axi import BuiltAxi, SimulatedAxi, allocate, build_axi
-from neurocompile_backends.rtl.verilator import write_design
-from neurocompile_backends.rtl.zynq import package_files
+from neurocompile_backends.rtl.emit.axi import in_bytes
+from neurocompile_backends.rtl.emit.zynq import package_files
+from neurocompile_backends.rtl.host import pynq_driver
+from neurocompile_backends.rtl.host.pynq_driver import BoardError, Encoded, PynqHost, save_encoded
+from neurocompile_backends.rtl.host.words import loading_words
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.simulate.simulated_axi import (
+    BuiltAxi,
+    SimulatedAxi,
+    allocate,
+    build_axi,
+)
+from neurocompile_backends.rtl.simulate.verilator import write_design
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from test_random_networks import compiled, encoded, first_difference
 
 from neurocompile.passes.assemble import Assemble
 from neurocompile.reference.integer import Probes, run_integer
-from neurocompile_backends.rtl.design import ChipPlan, Unsupported
-from neurocompile_backends.rtl.plan import plan_chip
-from neurocompile_backends.rtl.run import Stalls, run_design
-from neurocompile_backends.rtl.verilator import build
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.plan.design import ChipPlan, Unsupported
+from neurocompile_backends.rtl.simulate.run import Stalls, run_design
+from neurocompile_backends.rtl.simulate.verilator import build
 
 NETWORKS = 200
 MOST_CORES = 8  # a design of many takes long to compile

@@ -19,14 +19,14 @@ from neurocompile.reference.encode import encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.targets import load_target
 from neurocompile.verification.evaluate import grids
-from neurocompile_backends.rtl import icarus
 from neurocompile_backends.rtl.backend import plan_of
-from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.icarus import run_icarus, simulate
-from neurocompile_backends.rtl.run import CYCLES, Stalls
-from neurocompile_backends.rtl.synthesis import synthesize
-from neurocompile_backends.rtl.verilator import Machine, build
+from neurocompile_backends.rtl.emit.files import design_files
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.simulate import icarus
+from neurocompile_backends.rtl.simulate.icarus import run_icarus, simulate
+from neurocompile_backends.rtl.simulate.run import CYCLES, Stalls
+from neurocompile_backends.rtl.simulate.verilator import Machine, build
+from neurocompile_backends.rtl.synthesize.flow import synthesize
 
 needs_icarus = pytest.mark.skipif(
     shutil.which("iverilog") is None,

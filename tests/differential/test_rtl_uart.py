@@ -27,8 +27,7 @@ from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.targets import load_target
 from neurocompile.verification.evaluate import grids
-from neurocompile_backends.rtl import host_driver
-from neurocompile_backends.rtl.board import (
+from neurocompile_backends.rtl.emit.board import (
     BOARD_MODULES,
     LINK_MODULES,
     Board,
@@ -38,14 +37,15 @@ from neurocompile_backends.rtl.board import (
     load_board,
     loading_command,
 )
-from neurocompile_backends.rtl.cycles import count_cycles
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.generate import library
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.host_driver import BoardHost, BoardRun, Description, open_port
-from neurocompile_backends.rtl.link import FAULT, SEND_STATUS, Decoder, Link, bytes_of
-from neurocompile_backends.rtl.plan import plan_chip
-from neurocompile_backends.rtl.simulated_port import (
+from neurocompile_backends.rtl.emit.files import library
+from neurocompile_backends.rtl.host import driver as host_driver
+from neurocompile_backends.rtl.host.driver import BoardHost, BoardRun, Description, open_port
+from neurocompile_backends.rtl.host.link import FAULT, SEND_STATUS, Decoder, Link, bytes_of
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.plan.chip import plan_chip
+from neurocompile_backends.rtl.plan.cycles import count_cycles
+from neurocompile_backends.rtl.plan.design import ChipPlan
+from neurocompile_backends.rtl.simulate.simulated_port import (
     OFFERS,
     TAKEN,
     TAKES,
@@ -53,7 +53,7 @@ from neurocompile_backends.rtl.simulated_port import (
     SimulatedPort,
     build_board,
 )
-from neurocompile_backends.rtl.synthesis import find_tool
+from neurocompile_backends.rtl.synthesize.flow import find_tool
 
 N_STEPS = 8
 TIMEOUT_S = 0.02

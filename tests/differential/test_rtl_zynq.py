@@ -16,10 +16,10 @@ from rich.console import Console
 import neurocompile as nc
 from neurocompile.diagnostics import CompileError
 from neurocompile.report.synthesis import show_bitstream
-from neurocompile_backends.rtl.axi import axi_files, buses, in_bytes
 from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.command import build_bitstream_of
-from neurocompile_backends.rtl.design import ChipPlan
+from neurocompile_backends.rtl.emit.axi import axi_files, buses, in_bytes
+from neurocompile_backends.rtl.plan.design import ChipPlan
 
 tkinter = pytest.importorskip("tkinter", reason="Python was built without Tcl")
 

@@ -51,10 +51,10 @@ from test_rtl_corners import difference, difference_after_reset, reference  # no
 
 from neurocompile.passes.assemble import Assemble  # noqa: E402
 from neurocompile_backends.rtl import verilator  # noqa: E402
-from neurocompile_backends.rtl.board import BOARD_MODULES, board_files  # noqa: E402
-from neurocompile_backends.rtl.generate import MODULES, design_files  # noqa: E402
-from neurocompile_backends.rtl.plan import plan_chip  # noqa: E402
-from neurocompile_backends.rtl.simulated_port import build_board  # noqa: E402
+from neurocompile_backends.rtl.emit.board import BOARD_MODULES, board_files  # noqa: E402
+from neurocompile_backends.rtl.emit.files import MODULES, design_files  # noqa: E402
+from neurocompile_backends.rtl.plan.chip import plan_chip  # noqa: E402
+from neurocompile_backends.rtl.simulate.simulated_port import build_board  # noqa: E402
 
 LIST = HERE / "mutants.csv"
 EQUIVALENT = HERE / "equivalent.csv"

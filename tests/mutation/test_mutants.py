@@ -14,8 +14,8 @@ from rtl_corners import CORNERS
 from test_rtl_corners import difference, difference_after_reset, reference
 
 from neurocompile.diagnostics import CompileError
-from neurocompile_backends.rtl import verilator
-from neurocompile_backends.rtl.generate import MODULES, design_files
+from neurocompile_backends.rtl.emit.files import MODULES, design_files
+from neurocompile_backends.rtl.simulate import verilator
 
 LIST = Path(__file__).parent / "mutants.csv"
 ROWS = list(csv.DictReader(LIST.open(newline="")))

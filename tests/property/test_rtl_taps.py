@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurocompile.ir.program import Geometry
-from neurocompile_backends.rtl.taps import Box, box_of, taps_of
+from neurocompile_backends.rtl.plan.taps import Box, box_of, taps_of
 
 
 @st.composite

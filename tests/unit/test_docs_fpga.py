@@ -14,10 +14,10 @@ from conftest import ROOT
 
 from neurocompile.diagnostics import CompileError
 from neurocompile.reference.integer import Probes, run_integer
-from neurocompile_backends.rtl.cycles import NEURON_STAGES, count_cycles
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.run import places_of
-from neurocompile_backends.rtl.verilator import find_verilator
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.plan.cycles import NEURON_STAGES, count_cycles
+from neurocompile_backends.rtl.simulate.run import places_of
+from neurocompile_backends.rtl.simulate.verilator import find_verilator
 
 DOCS = ROOT / "docs"
 

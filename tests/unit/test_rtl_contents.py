@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from neurocompile_backends.rtl.contents import (
+from neurocompile_backends.rtl.synthesize.contents import (
     Column,
     Layout,
     Unfound,
@@ -21,7 +21,7 @@ from neurocompile_backends.rtl.contents import (
     level_of,
     stand_ins,
 )
-from neurocompile_backends.rtl.icestorm import Bits, Tile, read_rams, write_rams
+from neurocompile_backends.rtl.synthesize.icestorm import Bits, Tile, read_rams, write_rams
 
 MODES = (1, 2, 4, 8)
 REVERSED = {1: (0,), 2: (0, 1), 4: (0, 2, 1, 3), 8: (0, 4, 2, 6, 1, 5, 3, 7)}

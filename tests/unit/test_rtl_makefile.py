@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from neurocompile_backends.rtl.makefile import makefile
+from neurocompile_backends.rtl.synthesize.makefile import makefile
 
 COMMANDS = (("yosys", "-q", "synthesis.ys"),
             ("nextpnr-himbaechel-gowin", "--vopt", "family=GW1N-9C", "--pins", "it's $HOME"),

@@ -15,11 +15,11 @@ from neurocompile.reference.integer import Probes, run_integer
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.activity import Samples, count_activity, latency, run_samples
 from neurocompile_backends.rtl.backend import plan_of
-from neurocompile_backends.rtl.cycles import count_cycles
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.parts import critical_path, part_of, parts_of, path_of
-from neurocompile_backends.rtl.run import places_of, sent_by
-from neurocompile_backends.rtl.synthesis import FAMILIES
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.plan.cycles import count_cycles
+from neurocompile_backends.rtl.simulate.run import places_of, sent_by
+from neurocompile_backends.rtl.synthesize.flow import FAMILIES
+from neurocompile_backends.rtl.synthesize.parts import critical_path, part_of, parts_of, path_of
 
 CELLS = {  # as nextpnr and Yosys named them in real designs
     "core0.sender.axons.g_any.mem.0.0_RAM": ("core0", "sender"),

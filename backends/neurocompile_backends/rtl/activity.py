@@ -18,11 +18,11 @@ from neurocompile.ir.mapping import Mapping
 from neurocompile.reference.encode import encode_inputs
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import backend
-from neurocompile_backends.rtl.cycles import count_cycles, senders_of
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.generate import KIND_BITS
-from neurocompile_backends.rtl.host import FLIT, words_of
-from neurocompile_backends.rtl.run import places_of, sent_by, simulated_sample
+from neurocompile_backends.rtl.emit.files import KIND_BITS
+from neurocompile_backends.rtl.host.words import FLIT, words_of
+from neurocompile_backends.rtl.plan.cycles import count_cycles, senders_of
+from neurocompile_backends.rtl.plan.design import ChipPlan
+from neurocompile_backends.rtl.simulate.run import places_of, sent_by, simulated_sample
 
 
 @dataclass(frozen=True)

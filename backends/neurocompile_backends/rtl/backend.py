@@ -15,11 +15,11 @@ from neurocompile.ir.mapping import Mapping as CoreMapping
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
-from neurocompile_backends.rtl.design import ChipPlan, Unsupported
-from neurocompile_backends.rtl.levels import LEVELS, STALLED_OF_256, at_level
+from neurocompile_backends.rtl.plan.design import ChipPlan, Unsupported
+from neurocompile_backends.rtl.simulate.levels import LEVELS, STALLED_OF_256, at_level
 
 if TYPE_CHECKING:
-    from neurocompile_backends.rtl.verilator import Built
+    from neurocompile_backends.rtl.simulate.verilator import Built
 
 
 class RtlBackend:
@@ -50,8 +50,8 @@ class RtlBackend:
     def emit(self, mapping: CoreMapping) -> Bundle:
         """The design: hdl/, mem/, rtl.json. Raises ``CompileError``: E863, E880 (the device has
         too little of something)."""
-        from neurocompile_backends.rtl.generate import design_files
-        from neurocompile_backends.rtl.lanes import too_large
+        from neurocompile_backends.rtl.emit.files import design_files
+        from neurocompile_backends.rtl.estimate.lanes import too_large
 
         found = Diagnostics()
         found.extend(too_large(mapping, self.plan(mapping)))
@@ -63,8 +63,8 @@ class RtlBackend:
             progress: Progress | None = None) -> IntegerRun:
         """Simulate the design. ``checked`` of the run: cycles of each step, and what a host that
         stalls sees. Raises ``CompileError``: E860 to E864."""
-        from neurocompile_backends.rtl.run import Stalls, compare_stalled, run_design
-        from neurocompile_backends.rtl.verilator import build
+        from neurocompile_backends.rtl.simulate.run import Stalls, compare_stalled, run_design
+        from neurocompile_backends.rtl.simulate.verilator import build
 
         if teacher:
             raise fail("E864", "rtl", "hardware runs networks whole, not layer by layer on given "
@@ -99,6 +99,6 @@ backend = RtlBackend()
 def plan_of(mapping: CoreMapping) -> ChipPlan:
     """The hardware of a mapping. Raises ``rtl.design.Unsupported``."""
     from neurocompile.passes.assemble import Assemble
-    from neurocompile_backends.rtl.lanes import planned
+    from neurocompile_backends.rtl.estimate.lanes import planned
 
     return planned(Assemble().run(mapping), mapping)

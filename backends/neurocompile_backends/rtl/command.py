@@ -16,7 +16,7 @@ from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.target import Fpga
 from neurocompile_backends.rtl.activity import latency, run_samples
 from neurocompile_backends.rtl.backend import backend
-from neurocompile_backends.rtl.board import (
+from neurocompile_backends.rtl.emit.board import (
     Board,
     board_files,
     boards,
@@ -24,23 +24,23 @@ from neurocompile_backends.rtl.board import (
     load_board,
     loading_command,
 )
-from neurocompile_backends.rtl.generate import design_files
-from neurocompile_backends.rtl.lanes import resource_facts, too_large
-from neurocompile_backends.rtl.patch import check_same, patch_bitstream, read_design
-from neurocompile_backends.rtl.synthesis import (
+from neurocompile_backends.rtl.emit.files import design_files
+from neurocompile_backends.rtl.emit.zynq import DRIVER, PART, SCRIPTS, TABLES, package_files
+from neurocompile_backends.rtl.estimate.lanes import resource_facts, too_large
+from neurocompile_backends.rtl.simulate.verilator import write_design
+from neurocompile_backends.rtl.synthesize.flow import (
     FAMILIES,
     RESOURCES,
     Report,
     build_bitstream,
     check_output,
 )
-from neurocompile_backends.rtl.verilator import write_design
-from neurocompile_backends.rtl.zynq import DRIVER, PART, SCRIPTS, TABLES, package_files
+from neurocompile_backends.rtl.synthesize.patch import check_same, patch_bitstream, read_design
 
 if TYPE_CHECKING:
     from neurocompile.api import Build
     from neurocompile.data import Dataset
-    from neurocompile_backends.rtl.design import ChipPlan
+    from neurocompile_backends.rtl.plan.design import ChipPlan
 
 BITSTREAM = "bitstream"
 """The folder of it in a build."""

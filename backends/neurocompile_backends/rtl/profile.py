@@ -16,10 +16,10 @@ from neurocompile.reference.encode import EncodedInput, encode_inputs
 from neurocompile.reference.integer import IntegerRun
 from neurocompile.verification.evaluate import grids
 from neurocompile_backends.rtl.backend import backend
-from neurocompile_backends.rtl.cycles import Counted, count_cycles
-from neurocompile_backends.rtl.design import ChipPlan
-from neurocompile_backends.rtl.host import words_of
-from neurocompile_backends.rtl.run import places_of, sent_by, simulated_sample
+from neurocompile_backends.rtl.host.words import words_of
+from neurocompile_backends.rtl.plan.cycles import Counted, count_cycles
+from neurocompile_backends.rtl.plan.design import ChipPlan
+from neurocompile_backends.rtl.simulate.run import places_of, sent_by, simulated_sample
 
 TIMING = "rtl"
 

@@ -1,0 +1,1 @@
+"""The other end of the link: words, bytes, drivers."""

@@ -1,0 +1,249 @@
+"""Runs a network on a board: the simulator's samples over a UART."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.diagnostics import fail
+from neurocompile.ir.program import Program
+from neurocompile.reference.encode import EncodedInput
+from neurocompile.reference.floating import Progress
+from neurocompile_backends.rtl.host.link import (
+    CREDIT,
+    FAULT,
+    RESET,
+    SEND_END,
+    SEND_FLIT,
+    SEND_HELLO,
+    SEND_STATUS,
+    TAG_BITS,
+    Decoder,
+    Link,
+    bytes_of,
+)
+from neurocompile_backends.rtl.host.words import loading_words, words_of
+
+Ints = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+
+TRIES = 3
+"""How often a board is greeted: noise may have eaten the first greeting."""
+
+
+class Port(Protocol):
+    """A serial port, as pyserial has it. ``read`` returns at least one byte, or none after
+    ``timeout`` seconds."""
+
+    timeout: float | None
+
+    @property
+    def in_waiting(self) -> int: ...
+    def read(self, size: int = 1, /) -> bytes: ...
+    def write(self, data: bytes, /) -> Any: ...
+    def reset_input_buffer(self) -> None: ...
+    def close(self) -> None: ...
+
+
+def open_port(name: str, baud: int) -> Port:
+    """The serial port of the machine. Raises ``CompileError``: E873 (pyserial is missing)."""
+    try:
+        serial = import_module("serial")
+    except ImportError:
+        raise fail("E873", "pyserial", "serial ports are opened by pyserial, which is not "
+                   "installed", hint="pip install pyserial") from None
+    return cast(Port, serial.Serial(name, baud))
+
+
+@dataclass(frozen=True)
+class _Memory:
+    path: Path
+
+    def lines(self) -> str:
+        return self.path.read_text("ascii")
+
+
+@dataclass(frozen=True, eq=False)
+class _Core:
+    index: int
+    parameters: Mapping[str, int]
+    images: Mapping[str, _Memory]
+    slot: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """What the files of a design for a board tell its host. It serves ``host.words_of`` in place
+    of a ``ChipPlan``."""
+
+    program: Program
+    cores: tuple[_Core, ...]
+    place_bits: int
+    number_bits: int
+    payload_bits: int
+    value_bits: int
+    outputs: Mapping[str, int]
+    link: Link
+    baud: int
+
+    @staticmethod
+    def load(folder: str | Path, program: Program) -> Description:
+        """Of the files that ``board.board_files`` makes; ``program`` is what they were made of."""
+        root = Path(folder)
+        rtl = json.loads((root / "rtl.json").read_text("utf-8"))
+        word = rtl["word"]
+        cores = tuple(
+            _Core(i, parameters, {"DENSE_INIT": _Memory(root / f"mem/core{i}_dense_init.hex")},
+                  np.array(rtl["slots"].get(str(i), ()), np.int64))
+            for i, parameters in enumerate(rtl["cores"]))
+        return Description(program, cores, word["core"], word["number"], rtl["link"]["payload"],
+                           word["value"], rtl["outputs"], Link(**rtl["link"]),
+                           rtl["board"]["baud"])
+
+
+@dataclass(frozen=True, eq=False)
+class BoardRun:
+    """What a board did.
+
+    s
+        By output population: what each neuron sent, [sample, chip step, neuron], as in the ``s`` of
+        every other executor. Outputs that are inputs too are not on the chip and not in it.
+    cycles
+        Of the chip's clock, [sample, chip step], from a step's start to the next's. A step is not
+        over before the host's next word, so this is the longer of what the network takes and what
+        the wire takes.
+    """
+
+    s: dict[str, Int32s]
+    cycles: Ints
+
+
+class BoardHost:
+    """A host of a board. ``timeout_s``: after how long without a byte a board is taken for dead;
+    it has to be longer than the longest step.
+
+    The board holds no state between runs but memories that the host fills once (SPRAM): after a
+    power cycle make a new one.
+    """
+
+    def __init__(self, port: Port, description: Description, *, timeout_s: float = 5.0):
+        self.port = port
+        self.description = description
+        self.timeout_s = timeout_s
+        self._tag = 0
+        self._loaded = False
+        self._decoder = Decoder(description.link)
+        self._owed = 0  # bytes that the chip has not given credit for
+
+    @classmethod
+    def open(cls, name: str, description: Description, *, timeout_s: float = 5.0) -> BoardHost:
+        """At a serial port of the machine. Raises ``CompileError``: E873 (pyserial is missing)."""
+        return cls(open_port(name, description.baud), description, timeout_s=timeout_s)
+
+    def __enter__(self) -> BoardHost:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.port.close()
+
+    def run(self, encoded: EncodedInput, *, progress: Progress | None = None) -> BoardRun:
+        """All samples one after another, on a chip that is reset first.
+
+        Raises ``CompileError``: E870 (no answer), E871 (another network), E872 (bytes were lost).
+        """
+        d = self.description
+        total = encoded.n_steps + d.program.latency
+        sizes = dict(zip(d.program.symbols.populations, d.program.symbols.sizes, strict=True))
+        s = {name: np.zeros((encoded.n_samples, total, sizes[name]), np.int32)
+             for name in d.outputs}
+        cycles = np.zeros((encoded.n_samples, total), np.int64)
+        # Numbers of neurons at the host, in order; outputs are disjoint ranges of them.
+        numbers = np.zeros((total, sum(sizes[name] for name in d.outputs)), np.int32)
+        self.connect()
+        for sample in range(encoded.n_samples):
+            numbers[:] = 0
+            self._exchange(bytes_of(d.link, words_of(d, encoded, sample, total)), cycles[sample],
+                           numbers)
+            for name, first in d.outputs.items():
+                s[name][sample] = numbers[:, first:first + sizes[name]]
+            if progress is not None:
+                progress(sample + 1)
+        return BoardRun(s, cycles)
+
+    def connect(self) -> None:
+        """Reset the chip, see that it is the network of the description, and fill the memories that
+        its bitstream does not. Raises ``CompileError``: E870, E871, E872."""
+        got = next((found for _ in range(TRIES) if (found := self._greet()) is not None), None)
+        if got is None:
+            raise fail("E870", "board", "nobody answers at this port",
+                       hint="see that the bitstream is loaded, and port and baud are right")
+        if got != self.description.link.id:
+            raise fail("E871", "board", "the board has another network than the program",
+                       got=f"{got:08x}", limit=f"{self.description.link.id:08x}",
+                       hint="load the bitstream of this build")
+        self.port.timeout = self.timeout_s
+        if not self._loaded:
+            words = loading_words(self.description)
+            self._exchange(bytes_of(self.description.link, words), np.zeros(0, np.int64),
+                           np.zeros((0, 0), np.int32))
+            self._loaded = True
+
+    def _greet(self) -> int | None:
+        """Reset and wait for the greeting with this tag; older ones are those of older resets."""
+        self._tag = self._tag % ((1 << TAG_BITS) - 1) + 1
+        self._decoder = Decoder(self.description.link)
+        self._owed = 0
+        self.port.timeout = self.timeout_s / TRIES
+        self.port.reset_input_buffer()
+        self.port.write(bytes([RESET | self._tag << 3]))
+        while data := self.port.read(max(1, self.port.in_waiting)):
+            for kind, tag, network in self._decoder.feed(data):
+                if kind == SEND_HELLO and tag == self._tag:
+                    self._decoder.damaged = 0  # the reset cut off what was being said
+                    return network
+        return None
+
+    def _exchange(self, data: bytes, cycles: Ints, numbers: Int32s) -> None:
+        """Send ``data`` as the chip gives credit, and receive until every step has ended."""
+        buffer = self.description.link.buffer
+        at = step = 0
+        while at < len(data) or step < len(cycles):
+            chunk = data[at:at + buffer - self._owed]
+            if chunk:
+                self.port.write(chunk)
+                at += len(chunk)
+                self._owed += len(chunk)
+                if at == len(data) and step == len(cycles):
+                    return
+            got = self.port.read(max(1, self.port.in_waiting))
+            if not got:
+                raise fail("E870", "board", "the board stopped answering",
+                           got=f"step {step} of {len(cycles)} did not end in {self.timeout_s:g} s",
+                           hint="raise timeout_s if steps may take that long")
+            for kind, first, second in self._decoder.feed(got):
+                if kind == SEND_FLIT and step < len(cycles) and first < numbers.shape[1]:
+                    numbers[step, first] += second
+                elif kind == SEND_END and step < len(cycles):
+                    cycles[step] = first
+                    step += 1
+                elif kind == SEND_STATUS and first == CREDIT:
+                    self._owed -= buffer // 2
+                elif kind == SEND_STATUS and first != FAULT:
+                    continue  # a filler
+                else:
+                    raise _lost(step, len(cycles))
+            if self._decoder.damaged:
+                raise _lost(step, len(cycles))
+
+
+def _lost(step: int, steps: int) -> Exception:
+    return fail("E872", "board", "bytes were lost or damaged between host and board",
+                got=f"in step {step} of {steps}",
+                hint="run again; if it happens again, lower the baud rate or check the cable")
