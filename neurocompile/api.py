@@ -219,38 +219,43 @@ def compile(
 
 def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: int | None = None,
              contract: str | Path | Contract | None = None, dt_s: float | None = None,
-             probes: Sequence[str] = (), backend: str = "simulator",
+             probes: Sequence[str] = (), backend: str = "simulator", port: str | None = None,
              progress: Progress | None = None) -> Run:
     """Run a network: a ``Build`` in integers, anything else as the float reference.
 
     ``inputs``: a ``Dataset``, a data file, an array [sample, step, *shape] (single input) or a
-    dict of them. ``probes``: "POP:v", "POP:u" or "POP:s". Raises ``CompileError``.
+    dict of them. ``probes``: "POP:v", "POP:u" or "POP:s". ``port``: with the backend rtl, the
+    serial port of a board that has the build's bitstream; it runs the samples (docs/fpga.md).
+    Raises ``CompileError``.
     """
     if isinstance(model, Network):
         model = discretize(model, load_contract(contract if contract is not None else Contract(),
                                                 dt_s=dt_s))
     if isinstance(model, Build):
         data = as_dataset(inputs, model.inputs, steps, model.discrete.dt_s)
-        return _simulate_build(model, data, probes, backend, progress)
+        return _simulate_build(model, data, probes, backend, port, progress)
     data = as_dataset(inputs, model.inputs, steps, model.dt_s)
     return _simulate_float(model, data, probes, progress)
 
 
 def verify(build: Build, inputs: Any, *, steps: int | None = None,
            backends: Sequence[str] = ("reference", "simulator"), level: str | None = None,
-           bitstream: str | Path | None = None,
+           bitstream: str | Path | None = None, port: str | None = None,
            progress: Progress | None = None) -> tuple[VerificationReport, ...]:
     """Compare backends with the first one in u, v and s of every population at every step.
 
-    ``level``: "netlist" or "bitstream" in the place of the RTL, for the backend rtl (docs/rtl.md);
-    compared is then what the host gets, and every cycle. ``bitstream``: the folder that `build`
-    or `patch-weights` made; None: one is built for the check. Raises ``CompileError``: E875, E876.
+    ``level``: "netlist", "bitstream" or "board" in the place of the RTL, for the backend rtl
+    (docs/rtl.md); compared is then what the host gets, and every cycle but a board's.
+    ``bitstream``: the folder that `build` or `patch-weights` made; None: one is built for the
+    check. ``port``: the serial port of a board that has it. Raises ``CompileError``: E875, E876,
+    E870 to E873.
     """
+    from neurocompile.backend import stated_level
     from neurocompile.verification.run import verify as run_verify
 
     loaded = as_dataset(inputs, build.inputs, steps, build.discrete.dt_s)
-    return run_verify(build.mapping, loaded, backends, progress, level,
-                      None if bitstream is None else Path(bitstream))
+    return run_verify(build.mapping, loaded, backends, progress,
+                      stated_level(level, bitstream, port))
 
 
 def profile(build: Build, inputs: Any, *, steps: int | None = None, timing: str | None = None,
@@ -404,8 +409,8 @@ def _simulate_float(network: DiscreteNetwork, data: Dataset, probes: Sequence[st
 
 
 def _simulate_build(build: Build, data: Dataset, probes: Sequence[str], backend: str,
-                    progress: Progress | None) -> Run:
-    from neurocompile.backend import load_backend
+                    port: str | None, progress: Progress | None) -> Run:
+    from neurocompile.backend import at_level, load_backend, stated_level
     from neurocompile.reference.encode import encode_inputs
     from neurocompile.reference.integer import Probes
 
@@ -415,9 +420,18 @@ def _simulate_build(build: Build, data: Dataset, probes: Sequence[str], backend:
     outputs = [port.population for port in build.discrete.outputs]
     asked = Probes(tuple(sorted({*outputs, *(p for p, q in wanted if q == "s")})),
                    tuple(p for p, q in wanted if q == "u"), tuple(p for p, q in wanted if q == "v"))
+    (executor,) = at_level([load_backend(backend)], stated_level(None, port=port))
+    found = Diagnostics()
+    found.extend(executor.check(build.mapping))
+    found.raise_if_errors()
     encoded = encode_inputs(network, grids(data), data.n_steps)
-    run = load_backend(backend).run(build.mapping, encoded, asked, progress=progress)
+    run = executor.run(build.mapping, encoded, asked, progress=progress)
     stores = {"s": run.s, "u": run.u, "v": run.v}
+    for p, q in wanted:
+        if p not in stores[q]:
+            found.add("E643", f"{p}:{q}", "this cannot be seen", got=run.unseen,
+                      hint="leave out --port, and the RTL is simulated")
+    found.raise_if_errors()
     latency = {p.name: p.latency for p in network.populations}
     shapes = {p.name: p.shape for p in network.populations}
     arrays = {port.name: _reshaped(run.s[port.population], port.shape)

@@ -23,6 +23,8 @@ from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes, run_integer
 
 GROUP = "neurocompile.backends"
+BOARD = "board"
+"""The level of a design on a board."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +65,25 @@ class Emitter(Backend, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Level:
+    """How far on its way to hardware a design is run: ``name`` is one of a backend's levels.
+    ``folder``: of its bitstream; None: one is made for the run. ``port``: the serial port of a
+    board."""
+
+    name: str
+    folder: Path | None = None
+    port: str | None = None
+
+
 @runtime_checkable
 class Leveled(Backend, Protocol):
     """A backend that can run what was made of its design later on, in the design's place."""
 
     levels: tuple[str, ...]
 
-    def at_level(self, level: str, made: Path | None = None) -> Backend:
-        """The backend at one of ``levels``; ``made``: the folder of what is run, else it is made
-        for the run. Raises ``CompileError`` (E875)."""
+    def at_level(self, level: Level) -> Backend:
+        """The backend at one of ``levels``. Raises ``CompileError`` (E875)."""
         ...
 
 
@@ -115,17 +127,27 @@ def load_backend(name: str) -> Backend:
     return backend
 
 
-def at_level(backends: Sequence[Backend], level: str | None,
-             made: Path | None = None) -> list[Backend]:
+def stated_level(name: str | None, folder: str | Path | None = None,
+                 port: str | None = None) -> Level | None:
+    """The level that a user states; a serial port says that it is a board. None: the design
+    itself."""
+    if name is None and port is not None:
+        name = BOARD
+    if name is None and folder is None:
+        return None
+    return Level(name or "rtl", None if folder is None else Path(folder), port)
+
+
+def at_level(backends: Sequence[Backend], level: Level | None) -> list[Backend]:
     """Those that have levels at this one, the others as they are. Raises ``CompileError``: E875
     (none has any)."""
     if level is None:
         return list(backends)
     if not any(isinstance(backend, Leveled) for backend in backends):
-        raise fail("E875", "--level", "no backend of this comparison has levels", got=level,
+        raise fail("E875", "--level", "no backend that is asked for has levels", got=level.name,
                    limit=", ".join(backend.name for backend in backends),
-                   hint="for example --backends reference,rtl")
-    return [b.at_level(level, made) if isinstance(b, Leveled) else b for b in backends]
+                   hint="rtl has: for example --backends reference,rtl")
+    return [b.at_level(level) if isinstance(b, Leveled) else b for b in backends]
 
 
 def load_emitter(name: str) -> Emitter:

@@ -45,6 +45,10 @@ Threshold = Annotated[list[str] | None, typer.Option(
     "--threshold", metavar="POP=N",
     help="Threshold register of a population; may be repeated.")]
 
+SerialPort = Annotated[str | None, typer.Option(
+    "--port", metavar="PORT", help="Of the backend rtl: a board at this serial port, with the "
+    "bitstream of BUILD on it.")]
+
 MappingFile = Annotated[Path | None, typer.Option(
     "--mapping", metavar="FILE", help="Where populations and cores are to be: a .toml file.")]
 

@@ -19,6 +19,7 @@ from neurocompile.cli.options import (
     ModelOrBuild,
     Samples,
     Seed,
+    SerialPort,
     Steps,
     Target,
 )
@@ -43,9 +44,9 @@ def simulate(path: ModelOrBuild, data: Input,
              contract: ContractOption = None, dt: Dt = None,
              backend: Annotated[str | None, typer.Option(
                  metavar="NAME", help="What runs a BUILD; simulator if not stated.")] = None,
-             as_json: Json = False) -> None:
+             port: SerialPort = None, as_json: Json = False) -> None:
     """Run a MODEL in float, or a BUILD in integers."""
-    _check_simulate(is_build(path), contract, dt, backend)
+    _check_simulate(is_build(path), contract, dt, backend or port)
     with reporting(as_json):
         from neurocompile import api, facts, flow
         from neurocompile.report import tables
@@ -61,8 +62,8 @@ def simulate(path: ModelOrBuild, data: Input,
         loaded = data_of(data, model.inputs, steps, encode, seed, dt_s, samples)
         in_samples = is_build(path) and backend != "reference"
         with progress("simulating", loaded.n_samples if in_samples else loaded.n_steps) as tick:
-            run = api.simulate(model, loaded, probes=probe or (), backend=backend or "simulator",
-                               progress=tick)
+            run = api.simulate(model, loaded, probes=probe or (), port=port,
+                               backend=backend or ("rtl" if port else "simulator"), progress=tick)
         run.save(output)
         known = facts.run_facts(run)
         emit({"path": str(output), **known}, as_json,
@@ -75,7 +76,8 @@ def _check_simulate(is_build: bool, contract: str | None, dt: float | None,
     if is_build and (contract is not None or dt is not None):
         raise typer.BadParameter("a BUILD has its own contract: leave out --contract and --dt")
     if not is_build and backend is not None:
-        raise typer.BadParameter("--backend is for a BUILD: a MODEL runs as the float reference")
+        raise typer.BadParameter(
+            "--backend and --port are for a BUILD: a MODEL runs as the float reference")
 
 
 def verify(build: BuildPath, data: Input,
@@ -83,11 +85,12 @@ def verify(build: BuildPath, data: Input,
                metavar="A,B", help="What is compared; the first is the reference.")
                ] = "reference,simulator",
            level: Annotated[str | None, typer.Option(
-               metavar="LEVEL", help="Of the backend rtl: rtl, netlist (after synthesis) or "
-               "bitstream (read back).")] = None,
+               metavar="LEVEL", help="Of the backend rtl: rtl, netlist (after synthesis), "
+               "bitstream (read back) or board.")] = None,
            bitstream: Annotated[Path | None, typer.Option(
                metavar="FOLDER", help="Of a board, for --level bitstream; else BUILD/bitstream if "
                "it is there, else one is built for the check.")] = None,
+           port: SerialPort = None,
            steps: Steps = None, encode: Encode = None, seed: Seed = 0, samples: Samples = None,
            as_json: Json = False) -> None:
     """Compare backends in every state at every step."""
@@ -104,7 +107,7 @@ def verify(build: BuildPath, data: Input,
             if made is None and level == "bitstream" and (build / "bitstream").is_dir():
                 made = build / "bitstream"
             reports = api.verify(built, loaded, backends=names, level=level, bitstream=made,
-                                 progress=tick)
+                                 port=port, progress=tick)
         passed = all(report.passed for report in reports)
         if as_json:
             print(to_json({"ok": passed, "reports": [r.to_dict() for r in reports]}))

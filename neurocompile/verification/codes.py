@@ -23,7 +23,7 @@ CODES: dict[str, tuple[str, str]] = {
     "E802": ("backend does not load", "Its distribution is named."),
     "E803": ("nothing to compare", "A comparison needs two different backends."),
     "E804": ("nothing to deploy", "The backend runs networks and writes no files for the user."),
-    "E875": ("no such level", "--level is for backends that have levels: rtl, netlist or bitstream "
-             "of the backend rtl."),
+    "E875": ("no such level", "--level is for backends that have levels: rtl, netlist, bitstream "
+             "or board of the backend rtl. --port is for a board, --bitstream for a bitstream."),
     "E901": ("out of memory", "The machine has too little memory for what was asked."),
 }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-from neurocompile.backend import Backend, at_level, load_backend
+from neurocompile.backend import Backend, Level, at_level, load_backend
 from neurocompile.data import Dataset
 from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.mapping import Mapping
@@ -21,10 +20,10 @@ _CHUNK_BYTES = 256 << 20  # of recorded states held for each backend
 
 def verify(mapping: Mapping, data: Dataset, backends: Sequence[str],
            progress: Callable[[int], None] | None = None,
-           level: str | None = None, made: Path | None = None) -> tuple[VerificationReport, ...]:
+           level: Level | None = None) -> tuple[VerificationReport, ...]:
     """One report for each backend after the first, which is the reference of the comparison.
 
-    ``level``: of the backends that have levels; ``made``: the folder of what they run.
+    ``level``: of the backends that have levels.
 
     Compares u, v and s of every population at every step of every sample. Raises ``CompileError``:
     E803 (fewer than two backends), E875 (level), and what a backend's ``check`` finds.
@@ -32,7 +31,7 @@ def verify(mapping: Mapping, data: Dataset, backends: Sequence[str],
     if len(backends) < 2 or len(set(backends)) != len(backends):
         raise fail("E803", "backends", "a comparison needs two different backends",
                    got=", ".join(backends), hint="for example --backends reference,simulator")
-    loaded = at_level([load_backend(name) for name in backends], level, made)
+    loaded = at_level([load_backend(name) for name in backends], level)
     found = Diagnostics()
     for backend in loaded:
         found.extend(backend.check(mapping))

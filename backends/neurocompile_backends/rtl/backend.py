@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile.backend import Backend, Bundle
+from neurocompile.backend import Backend, Bundle, Level
 from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
 from neurocompile.ir.mapping import Mapping as CoreMapping
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
+from neurocompile_backends.rtl.levels import LEVELS, STALLED_OF_256, at_level
 from neurocompile_backends.rtl.plan.design import ChipPlan, Unsupported
-from neurocompile_backends.rtl.simulate.levels import LEVELS, STALLED_OF_256, at_level
 
 if TYPE_CHECKING:
     from neurocompile_backends.rtl.simulate.verilator import Built
@@ -79,10 +78,10 @@ class RtlBackend:
             STALLED_OF_256, STALLED_OF_256)))
         return run
 
-    def at_level(self, level: str, made: Path | None = None) -> Backend:
-        """With the netlist or the bitstream in the RTL's place; ``made``: the folder of a
-        bitstream. Raises ``CompileError``: E875."""
-        return at_level(self, self, level, made)
+    def at_level(self, level: Level) -> Backend:
+        """With the netlist, the bitstream or a board in the RTL's place. Raises ``CompileError``:
+        E875."""
+        return at_level(self, self, level)
 
     def plan(self, mapping: CoreMapping) -> ChipPlan:
         """The hardware of a mapping; the last one is kept. Raises ``CompileError`` (E863)."""

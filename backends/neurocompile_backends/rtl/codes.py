@@ -10,7 +10,7 @@ CODES: dict[str, tuple[str, str]] = {
     "E862": ("design that hangs", "A step of the simulated hardware did not end; this would be a "
              "mistake of this project."),
     "E863": ("network that this hardware cannot run", "The cores of the RTL saturate, and add "
-             "in at most 32 bits."),
+             "in at most 32 bits, and number at most 8 million accumulators a lane."),
     "E865": ("synthesis tool that is missing", "Yosys, nextpnr, a packer, a reader of "
              "bitstreams or Icarus Verilog is not installed; the message has the command that "
              "installs it."),
@@ -31,16 +31,18 @@ CODES: dict[str, tuple[str, str]] = {
     "E874": ("no such board", "The option --board names a board that this project has pins of, "
              "with the device that the network was compiled for."),
     "E870": ("board that does not answer", "Nothing came over the serial port for longer than "
-             "`timeout_s`."),
+             "`timeout_s`, or the port is gone."),
     "E871": ("board with another network", "The bitstream on the board was made from another "
              "network or mapping than the program."),
     "E872": ("bytes lost between host and board", "The link found a word that is incomplete or "
              "does not exist. The run has no result; the next one begins with a reset."),
     "E876": ("target without this level", "A netlist can be simulated where synthesis is called, a "
              "bitstream where a tool reads it back: icebox_vlog, for iCE40 without SPRAM and "
-             "multipliers."),
+             "multipliers. A board is for the targets of those that this project has pins of."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
              "which is not installed by default."),
+    "E877": ("serial port that cannot be opened", "It does not exist, is in use, or the user may "
+             "not open it; the message has the ports that are there."),
     "E885": ("no board where one is needed", "Place and route of some families chooses no pins "
              "itself. The option --board names a board that has them."),
     "E890": ("device whose bitstreams are not patched", "`patch-weights` exchanges what block RAM "

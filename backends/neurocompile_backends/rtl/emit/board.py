@@ -11,6 +11,8 @@ from importlib import import_module, resources
 from pathlib import Path
 from typing import Any
 
+from neurocompile.ir.target import Fpga
+from neurocompile.targets import load_target
 from neurocompile_backends.rtl.emit.files import (
     KIND_BITS,
     MODULES,
@@ -97,6 +99,16 @@ def load_board(name: str) -> Board:
                  document["loader"]["value"],
                  {port: pin["value"] for port, pin in pins.items()},
                  pins.get("led", {}).get("low", False))
+
+
+def board_with(fpga: Fpga) -> Board | None:
+    """A board that has this device."""
+    for name in boards():
+        board = load_board(name)
+        there = load_target(board.target).fpga
+        if there is not None and (there.device, there.package) == (fpga.device, fpga.package):
+            return board
+    return None
 
 
 def board_files(plan: ChipPlan, board: Board, *, log2_buffer: int = LOG2_BUFFER,

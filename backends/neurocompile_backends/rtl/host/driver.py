@@ -53,21 +53,30 @@ class Port(Protocol):
 
 
 def open_port(name: str, baud: int) -> Port:
-    """The serial port of the machine. Raises ``CompileError``: E873 (pyserial is missing)."""
+    """The serial port of the machine. Raises ``CompileError``: E873 (pyserial is missing), E877
+    (the port cannot be opened)."""
     try:
         serial = import_module("serial")
+        listed = import_module("serial.tools.list_ports")
     except ImportError:
         raise fail("E873", "pyserial", "serial ports are opened by pyserial, which is not "
                    "installed", hint="pip install pyserial") from None
-    return cast(Port, serial.Serial(name, baud))
+    try:
+        return cast(Port, serial.Serial(name, baud))
+    except (OSError, ValueError) as error:  # pyserial's own is an OSError
+        there = sorted(port.device for port in listed.comports())
+        raise fail("E877", name, "this serial port cannot be opened", got=str(error),
+                   limit=", ".join(there) or "the machine has none",
+                   hint="plug the board in; on Linux the user has to be in the group of the port "
+                   "(dialout)") from error
 
 
 @dataclass(frozen=True)
 class _Memory:
-    path: Path
+    content: bytes
 
     def lines(self) -> str:
-        return self.path.read_text("ascii")
+        return self.content.decode("ascii")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,12 +104,19 @@ class Description:
 
     @staticmethod
     def load(folder: str | Path, program: Program) -> Description:
-        """Of the files that ``board.board_files`` makes; ``program`` is what they were made of."""
+        """As :meth:`of`, of files in a folder: where `build --board` put them."""
         root = Path(folder)
-        rtl = json.loads((root / "rtl.json").read_text("utf-8"))
+        names = ("rtl.json", *(f"mem/{path.name}" for path in root.glob("mem/*_dense_init.hex")))
+        return Description.of({name: (root / name).read_bytes() for name in names}, program)
+
+    @staticmethod
+    def of(files: Mapping[str, bytes], program: Program) -> Description:
+        """Of the files that ``board.board_files`` makes; ``program`` is what they were made of."""
+        rtl = json.loads(files["rtl.json"])
         word = rtl["word"]
         cores = tuple(
-            _Core(i, parameters, {"DENSE_INIT": _Memory(root / f"mem/core{i}_dense_init.hex")},
+            _Core(i, parameters,
+                  {"DENSE_INIT": _Memory(files.get(f"mem/core{i}_dense_init.hex", b""))},
                   np.array(rtl["slots"].get(str(i), ()), np.int64))
             for i, parameters in enumerate(rtl["cores"]))
         return Description(program, cores, word["core"], word["number"], rtl["link"]["payload"],
@@ -144,7 +160,8 @@ class BoardHost:
 
     @classmethod
     def open(cls, name: str, description: Description, *, timeout_s: float = 5.0) -> BoardHost:
-        """At a serial port of the machine. Raises ``CompileError``: E873 (pyserial is missing)."""
+        """At a serial port of the machine. Raises ``CompileError``: E873 (pyserial is missing),
+        E877 (it cannot be opened)."""
         return cls(open_port(name, description.baud), description, timeout_s=timeout_s)
 
     def __enter__(self) -> BoardHost:
@@ -166,15 +183,19 @@ class BoardHost:
         cycles = np.zeros((encoded.n_samples, total), np.int64)
         # Numbers of neurons at the host, in order; outputs are disjoint ranges of them.
         numbers = np.zeros((total, sum(sizes[name] for name in d.outputs)), np.int32)
-        self.connect()
-        for sample in range(encoded.n_samples):
-            numbers[:] = 0
-            self._exchange(bytes_of(d.link, words_of(d, encoded, sample, total)), cycles[sample],
-                           numbers)
-            for name, first in d.outputs.items():
-                s[name][sample] = numbers[:, first:first + sizes[name]]
-            if progress is not None:
-                progress(sample + 1)
+        try:
+            self.connect()
+            for sample in range(encoded.n_samples):
+                numbers[:] = 0
+                self._exchange(bytes_of(d.link, words_of(d, encoded, sample, total)),
+                               cycles[sample], numbers)
+                for name, first in d.outputs.items():
+                    s[name][sample] = numbers[:, first:first + sizes[name]]
+                if progress is not None:
+                    progress(sample + 1)
+        except OSError as error:  # of pyserial: the cable was pulled
+            raise fail("E870", "board", "the serial port is gone", got=str(error),
+                       hint="plug the board in again") from error
         return BoardRun(s, cycles)
 
     def connect(self) -> None:

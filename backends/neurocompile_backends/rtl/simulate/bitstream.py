@@ -20,8 +20,7 @@ from neurocompile.ir.target import Fpga
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
-from neurocompile.targets import load_target
-from neurocompile_backends.rtl.emit.board import Board, board_files, boards, constraints, load_board
+from neurocompile_backends.rtl.emit.board import Board, board_files, board_with, constraints
 from neurocompile_backends.rtl.host.driver import BoardHost, Description
 from neurocompile_backends.rtl.host.words import words_of
 from neurocompile_backends.rtl.plan.cycles import count_cycles
@@ -57,13 +56,11 @@ class ReadBack:
 
 def board_of(fpga: Fpga) -> Board:
     """A board with this device. Raises ``CompileError`` (E876)."""
-    for name in boards():
-        board = load_board(name)
-        there = load_target(board.target).fpga
-        if there is not None and (there.device, there.package) == (fpga.device, fpga.package):
-            return board
-    raise fail("E876", fpga.device, "no board of this project has the device, and a bitstream is "
-               "driven over a board's wire", got=fpga.package)
+    board = board_with(fpga)
+    if board is None:
+        raise fail("E876", fpga.device, "no board of this project has the device, and a bitstream "
+                   "is driven over a board's wire", got=fpga.package)
+    return board
 
 
 def bitstream_of(plan: ChipPlan, fpga: Fpga) -> bytes:
