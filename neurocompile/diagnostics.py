@@ -13,6 +13,7 @@ what the input says in a way that is stated) or ``I`` (information). The hundred
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 
@@ -68,6 +69,14 @@ class Diagnostics:
     def extend(self, items: Iterable[Diagnostic]) -> None:
         for item in items:
             self._items.setdefault(item)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """What the block raises as a :class:`CompileError` is kept, and the next check can run."""
+        try:
+            yield
+        except CompileError as error:
+            self.extend(error.diagnostics)
 
     def raise_if_errors(self) -> None:
         """Raise :class:`CompileError` with everything found if any finding is an error."""

@@ -18,10 +18,13 @@ def build(build: BuildPath,
               "--output", "-o", metavar="DIR", help="A new directory; BUILD/bitstream if not "
               "stated.")] = None,
           board: Annotated[str | None, typer.Option(
-              metavar="NAME", help="With a UART, on the pins of this board.")] = None,
+              metavar="NAME", help="With a UART, on the pins of this board: colorlight-i5, "
+              "ice40-hx8k-b-evn, icebreaker, tangnano9k or ulx3s-85f.")] = None,
           clock: Annotated[float, typer.Option(
-              metavar="MHZ", help="What place and route aims at.")] = 30.0,
-          seed: Annotated[int, typer.Option(metavar="N", help="Of place and route.")] = 1,
+              metavar="MHZ", help="What place and route aims at; at least the board's clock.",
+              )] = 30.0,
+          seed: Annotated[int, typer.Option(
+              metavar="N", help="Of place and route; another may reach another clock.")] = 1,
           data: Annotated[Path | None, typer.Option(
               "--input", "-i", metavar="DATA", help="Also how long these samples take, and what "
               "each core does with them.")] = None,
@@ -47,7 +50,7 @@ def build(build: BuildPath,
 
 def patch_weights(build: BuildPath, model: Annotated[Path, typer.Argument(
                       metavar="NEW_MODEL", help="A .nir file: the same network with other "
-                      "weights.")],
+                      "weights. Contract and options are the BUILD's.")],
                   output: Annotated[Path | None, typer.Option(
                       "--output", "-o", metavar="DIR", help="The new build, or BUILD to replace "
                       "it; BUILD-patched if not stated.")] = None,

@@ -54,4 +54,5 @@ MappingFile = Annotated[Path | None, typer.Option(
 
 Emit = Annotated[list[str] | None, typer.Option(
     "--backend", "-b", metavar="NAME",
-    help="Also what NAME writes to deploy the network (lava); may be repeated.")]
+    help="Also what NAME writes to deploy the network: chip (memory images), lava (a program) or "
+    "rtl (Verilog); may be repeated.")]

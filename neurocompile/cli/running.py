@@ -82,11 +82,12 @@ def _check_simulate(is_build: bool, contract: str | None, dt: float | None,
 
 def verify(build: BuildPath, data: Input,
            backends: Annotated[str, typer.Option(
-               metavar="A,B", help="What is compared; the first is the reference.")
+               metavar="A,B", help="What is compared, of reference, simulator, chip, lava and rtl; "
+               "the first is the reference.")
                ] = "reference,simulator",
            level: Annotated[str | None, typer.Option(
-               metavar="LEVEL", help="Of the backend rtl: rtl, netlist (after synthesis), "
-               "bitstream (read back) or board.")] = None,
+               metavar="LEVEL", help="Of the backend rtl: rtl (if not stated), netlist (after "
+               "synthesis), bitstream (read back) or board.")] = None,
            bitstream: Annotated[Path | None, typer.Option(
                metavar="FOLDER", help="Of a board, for --level bitstream; else BUILD/bitstream if "
                "it is there, else one is built for the check.")] = None,
@@ -167,7 +168,7 @@ def profile(build: BuildPath, data: Input,
             resume: Annotated[Path | None, typer.Option(
                 metavar="FILE.npz", help="Go on where this checkpoint was written.")] = None,
             as_json: Json = False) -> None:
-    """Run a BUILD on its chip's cores: cycles and energy."""
+    """Run a BUILD on its chip's cores: cycles and energy (an FPGA's: cycles)."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.profile import show_cycles, show_profile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from rich.console import Console
@@ -37,8 +38,13 @@ def show_bitstream(console: Console, known: dict[str, Any]) -> None:
     if "samples" in known:
         _show_samples(console, known["samples"])
     console.print(plain(f"{known['output']}/{known['bitstream']}"), soft_wrap=True)
+    _show_loading(console, known)
+
+
+def _show_loading(console: Console, known: dict[str, Any]) -> None:
+    """As a shell takes it."""
     if known["load"]:
-        console.print(plain("load it: " + " ".join(known["load"])), soft_wrap=True)
+        console.print(plain("load it: " + shlex.join(known["load"])), soft_wrap=True)
 
 
 def _show_package(console: Console, known: dict[str, Any]) -> None:
@@ -89,8 +95,7 @@ def show_patched(console: Console, known: dict[str, Any]) -> None:
     console.print(plain(f"read back from the bitstream in {seconds['check']:.2f} s: "
                         f"{known['bits']:,} bits, all as they are to be"), soft_wrap=True)
     console.print(plain(f"{known['output']}/{known['bitstream']}"), soft_wrap=True)
-    if known["load"]:
-        console.print(plain("load it: " + " ".join(known["load"])), soft_wrap=True)
+    _show_loading(console, known)
 
 
 def show_resources(console: Console, known: dict[str, Any]) -> None:

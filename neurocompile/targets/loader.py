@@ -82,7 +82,8 @@ def parse_target(text: str, file: str) -> TargetSpec:
 
 
 def on_base(file: str, document: dict[str, Any]) -> dict[str, Any]:
-    """What a file does not state is that of the shipped target it names as its ``base``."""
+    """What a file does not state is that of the shipped target it names as its ``base``, which may
+    have one itself."""
     if "base" not in document:
         return document
     name = document["base"]
@@ -92,10 +93,7 @@ def on_base(file: str, document: dict[str, Any]) -> dict[str, Any]:
         raise fail("E511", f"{file}: base", "there is no target of this name", got=_show(name),
                    limit="one of " + ", ".join(others))
     text = (resources.files("neurocompile.targets") / f"{name}.toml").read_text("utf-8")
-    whole: dict[str, Any] = tomllib.loads(text)
-    if "base" in whole:
-        raise fail("E511", f"{file}: base", "this target has a base itself", got=name,
-                   limit=f"a target that states everything, such as {whole['base']}")
+    whole = on_base(f"{name}.toml", tomllib.loads(text))
     for key, value in stated.items():
         both = isinstance(value, dict) and isinstance(whole.get(key), dict)
         whole[key] = {**whole[key], **value} if both else value

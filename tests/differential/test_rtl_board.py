@@ -159,7 +159,7 @@ def test_a_cable_that_is_pulled_is_said(folder: Path, board: BuiltBoard) -> None
         result = verified(folder, port)
     assert result.exit_code == 1
     (found,) = json.loads(result.stdout)["diagnostics"]
-    assert (found["code"], found["message"]) == ("E870", "the serial port is gone")
+    assert (found["code"], found["message"]) == ("E877", "the serial port went away")
 
 
 def refused(*args: object) -> list[str]:

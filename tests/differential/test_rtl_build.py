@@ -112,14 +112,14 @@ def test_a_build_becomes_a_bitstream_of_a_tang_nano_9k(tmp_path: Path) -> None:
     assert len(rows) > 700
 
 
-def test_a_missing_tool_is_named_with_the_command_that_installs_it(
+def test_missing_tools_are_named_with_the_command_that_installs_them(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(synthesis.shutil, "which", lambda *_, **__: None)
     with pytest.raises(CompileError) as error:
         build_bitstream_of(compiled("digits", "ice40-hx8k").mapping, tmp_path / "bit")
-    (found,) = error.value.diagnostics
-    assert (found.code, found.subject) == ("E865", "yosys")
-    assert "pip install" in found.hint
+    assert [(d.code, d.subject) for d in error.value.diagnostics] == [
+        ("E865", name) for name in ("yosys", "nextpnr-ice40", "icepack", "iceunpack")]
+    assert all("pip install" in d.hint for d in error.value.diagnostics)
 
 
 def test_a_tool_that_fails_is_named_and_leaves_nothing(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_a_build_without_a_bitstream_or_a_place_for_the_new_one(
         folder: Path, golden: Golden) -> None:
     shutil.copytree("build", "plain", ignore=shutil.ignore_patterns("bitstream"))
     shutil.copytree("build", "damaged")
-    (folder / "damaged" / "bitstream" / "memories.json").write_text('{"format": 1}')
+    (folder / "damaged" / "bitstream" / "memories.json").write_text('{"format": 2}')
     shutil.copytree("build", "moved")
     layout = json.loads((folder / "moved" / "bitstream" / "memories.json").read_text())
     for column in layout["columns"]:

@@ -149,7 +149,7 @@ def test_a_layout_survives_its_document() -> None:
                     (Column("mem/b.hex", 3, 1, 2, (8, 5), 15), Column("mem/a.hex", 0, 0, 1,
                                                                       (25, 1), 0)))
     assert Layout.from_dict(layout.to_dict()) == layout
-    for wrong in ({**layout.to_dict(), "format": 2}, {"format": 1}):
+    for wrong in ({**layout.to_dict(), "format": 1}, {"format": 2}):
         with pytest.raises((KeyError, ValueError)):
             Layout.from_dict(wrong)
 

@@ -70,8 +70,20 @@ def test_a_file_may_state_what_differs_from_a_shipped_target(tmp_path: Path) -> 
     assert ("core.neurons", True) in {(c.key, c.assumed) for c in mine.citations}
 
 
-@pytest.mark.parametrize("base", ["loihi3", "ecp5-25f", "../loihi1", 3, "mine"])
-def test_a_base_is_a_shipped_target_that_states_everything(base: object, tmp_path: Path) -> None:
+def test_a_base_may_have_a_base(tmp_path: Path) -> None:
+    """A larger device of a family: its own cells, the cores of ``generic``."""
+    file = tmp_path / "mine.toml"
+    file.write_text('name = "mine"\nbase = "ecp5-25f"\n[fpga]\n'
+                    'device = "45k"\nluts = { value = 43848, assumed = "for a test" }\n')
+    mine, base, cores = (load_target(name) for name in (file, "ecp5-25f", "generic"))
+    assert mine.fpga is not None
+    assert base.fpga is not None
+    assert (mine.fpga.device, mine.fpga.luts, mine.fpga.brams) == ("45k", 43848, base.fpga.brams)
+    assert vars(mine.core) == vars(cores.core)
+
+
+@pytest.mark.parametrize("base", ["loihi3", "../loihi1", 3, "mine"])
+def test_a_base_is_a_shipped_target(base: object, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f'name = "mine"\nbase = {base!r}\n'.replace("'", '"'))
     with pytest.raises(CompileError) as error:

@@ -11,9 +11,9 @@ CODES: dict[str, tuple[str, str]] = {
              "mistake of this project."),
     "E863": ("network that this hardware cannot run", "The cores of the RTL saturate, and add "
              "in at most 32 bits, and number at most 8 million accumulators a lane."),
-    "E865": ("synthesis tool that is missing", "Yosys, nextpnr, a packer, a reader of "
-             "bitstreams or Icarus Verilog is not installed; the message has the command that "
-             "installs it."),
+    "E865": ("tool or library that is missing", "Yosys, nextpnr, a packer, a reader of "
+             "bitstreams, Icarus Verilog or Jinja2, which Verilog is written with, is not "
+             "installed; the message has the command that installs it."),
     "E866": ("network that does not fit the device", "Place and route found too little of "
              "something. Fewer lanes need less logic, a larger device has more."),
     "E867": ("synthesis tool that fails", "Its own words are in the message; this would be a "
@@ -31,7 +31,7 @@ CODES: dict[str, tuple[str, str]] = {
     "E874": ("no such board", "The option --board names a board that this project has pins of, "
              "with the device that the network was compiled for."),
     "E870": ("board that does not answer", "Nothing came over the serial port for longer than "
-             "`timeout_s`, or the port is gone."),
+             "`timeout_s`."),
     "E871": ("board with another network", "The bitstream on the board was made from another "
              "network or mapping than the program."),
     "E872": ("bytes lost between host and board", "The link found a word that is incomplete or "
@@ -41,10 +41,14 @@ CODES: dict[str, tuple[str, str]] = {
              "multipliers. A board is for the targets of those that this project has pins of."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
              "which is not installed by default."),
-    "E877": ("serial port that cannot be opened", "It does not exist, is in use, or the user may "
-             "not open it; the message has the ports that are there."),
     "E885": ("no board where one is needed", "Place and route of some families chooses no pins "
              "itself. The option --board names a board that has them."),
+    "E886": ("impossible clock or seed", "Place and route aims at a clock above 0 and at most "
+             "1000 MHz, and its seed is a whole number from 0 on."),
+    "E877": ("serial port that fails", "It does not exist, is used by another program, may not be "
+             "opened, or went away; the message has the ports that are there."),
+    "E878": ("folder of no board", "What `build --board` made tells the host how to speak to it; "
+             "this folder has none of that, or its files are damaged."),
     "E890": ("device whose bitstreams are not patched", "`patch-weights` exchanges what block RAM "
              "holds, which the open tools do for iCE40 only. Build again."),
     "E891": ("network of another design", "`patch-weights` exchanges what memories hold. Widths, "

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-import tempfile
+import shlex
 import time
 import typing
 from dataclasses import asdict, replace
@@ -30,10 +29,17 @@ from neurocompile_backends.rtl.estimate.lanes import resource_facts, too_large
 from neurocompile_backends.rtl.simulate.verilator import write_design
 from neurocompile_backends.rtl.synthesize.flow import (
     FAMILIES,
+    REMOVE,
     RESOURCES,
     Report,
     build_bitstream,
-    check_output,
+    check_buildable,
+)
+from neurocompile_backends.rtl.synthesize.folders import (
+    check_place,
+    exchanged,
+    folder_beside,
+    whole_folder,
 )
 from neurocompile_backends.rtl.synthesize.patch import check_same, patch_bitstream, read_design
 
@@ -41,6 +47,12 @@ if TYPE_CHECKING:
     from neurocompile.api import Build
     from neurocompile.data import Dataset
     from neurocompile_backends.rtl.plan.design import ChipPlan
+
+MAX_CLOCK_MHZ = 1000
+"""More than any of these devices has; place and route counts in picoseconds."""
+
+MAX_SEED = (1 << 31) - 1
+"""Of nextpnr."""
 
 BITSTREAM = "bitstream"
 """The folder of it in a build."""
@@ -58,16 +70,12 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     (:func:`write_package`).
 
     Raises ``CompileError``: E869 (the target is no FPGA), E874 (the board), E863, E865 to E868,
-    E880 (too large for the device), E885 (a family that needs a board), E625.
+    E880 (too large for the device), E885 (a family that needs a board), E886 (clock or seed),
+    E625. What can be found before a tool runs is found at once.
     """
     fpga = _fpga(mapping)
-    there = None if board is None else _board(board, mapping)
-    if not (math.isfinite(clock_mhz) and clock_mhz > 0):
-        raise fail("E867", "--clock", "not a frequency", got=clock_mhz, limit="MHz above 0")
+    there = _checked(mapping, fpga, output, board, clock_mhz, seed)
     plan = backend.plan(mapping)
-    found = Diagnostics()
-    found.extend(too_large(mapping, plan, link=there is not None))
-    found.raise_if_errors()
     if fpga.family == "zynq":
         return write_package(plan, output, clock_mhz)
     samples = None if data is None else run_samples(mapping, data)
@@ -87,6 +95,32 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
         known["samples"] = latency(samples, built.mhz if there is None else there.clock_hz / 1e6)
         _replace(output / RESOURCES, json.dumps(known, indent=1) + "\n")
     return {"output": str(output), "board": there and there.name, **known, "load": load}
+
+
+def _checked(mapping: Mapping, fpga: Fpga, output: Path, board: str | None, clock_mhz: float,
+             seed: int) -> Board | None:
+    """The board of a build that no check stands against. Raises ``CompileError``, with what all
+    checks before the tools find."""
+    there = None
+    found = Diagnostics()
+    if board is not None:
+        with found.collecting():
+            there = _board(board, mapping)
+    if not 0 < clock_mhz <= MAX_CLOCK_MHZ:
+        found.add("E886", "--clock", "not a frequency to aim at", got=f"{clock_mhz:g}",
+                  limit=f"MHz above 0, at most {MAX_CLOCK_MHZ}")
+    if not 0 <= seed <= MAX_SEED:
+        found.add("E886", "--seed", "not a seed of place and route", got=seed,
+                  limit=f"0 to {MAX_SEED}")
+    with found.collecting():
+        if fpga.family == "zynq":
+            check_place(output, REMOVE)
+        else:
+            check_buildable(fpga, output, board is not None)
+    found.extend(backend.check(mapping) or too_large(mapping, backend.plan(mapping),
+                                                     link=board is not None))
+    found.raise_if_errors()
+    return there
 
 
 def _replace(path: Path, text: str) -> None:
@@ -116,7 +150,7 @@ def patch_weights(folder: Path, model: Path, output: Path | None = None, *,
     place = folder.with_name(folder.name + "-patched") if output is None else output
     here = place.resolve() == folder.resolve()
     if not here:
-        check_output(place, "name a new directory with -o, or BUILD itself to replace it")
+        check_place(place, "name a new directory with -o, or BUILD itself to replace it")
     old = load_build(folder)
     fpga = _fpga(old.mapping)
     there = folder / BITSTREAM if bitstream is None else bitstream
@@ -127,16 +161,16 @@ def patch_weights(folder: Path, model: Path, output: Path | None = None, *,
     check_same(design, files, fpga.patchable)
     emitted = [new.emit(name) for name in sorted(read_build(folder).manifest["bundles"])]
     compiled = time.perf_counter() - began
-    with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=place.parent) as name:
-        made = Path(name) / BITSTREAM
+    with folder_beside(place) as work:
+        made = work / BITSTREAM
         patched = patch_bitstream(there, design, files, fpga, made, report=report)
         if here:
-            new.save(folder, emitted)
-            _exchange(there, made, Path(name) / "old")
+            with exchanged(there, made, work / "old"):
+                new.save(folder, emitted)
         else:
-            new.save(Path(name) / "build", emitted)
-            made.replace(Path(name) / "build" / BITSTREAM)
-            (Path(name) / "build").replace(place)
+            new.save(work / "build", emitted)
+            made.replace(work / "build" / BITSTREAM)
+            (work / "build").replace(place)
     where = there if here else place / BITSTREAM
     known = {**asdict(patched), "output": str(where), "build": str(place),
              "seconds": {"compiling": round(compiled, 4), **patched.seconds},
@@ -181,17 +215,6 @@ def _design_like(design: typing.Mapping[str, bytes], plan: ChipPlan) -> dict[str
     return design_files(plan) if board is None else board_files(plan, load_board(board["name"]))
 
 
-def _exchange(there: Path, made: Path, old: Path) -> None:
-    """Put a folder in the place of another. Raises ``CompileError`` (E625), and the other is then
-    where it was."""
-    there.replace(old)
-    try:
-        made.replace(there)
-    except OSError as error:
-        old.replace(there)
-        raise fail("E625", str(there), "cannot be written", got=str(error)) from error
-
-
 def _fpga(mapping: Mapping) -> Fpga:
     """Raises ``CompileError`` (E869)."""
     fpga = mapping.target.fpga
@@ -212,15 +235,13 @@ def resources_of(mapping: Mapping) -> dict[str, object] | None:
 def write_package(plan: ChipPlan, output: Path, clock_mhz: float) -> dict[str, Any]:
     """What makes a bitstream in Vivado, in ``output``, which appears whole; and what to run next.
     Raises ``CompileError``: E625."""
-    check_output(output)
     files = package_files(plan, clock_mhz)
-    with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
-        work = Path(name) / "package"
+    with whole_folder(output) as work:
         write_design(files, work)
-        work.replace(output)
     return {"output": str(output), "board": None, "load": None, "package": PART,
             "wanted_mhz": clock_mhz, "files": sorted(files),
-            "next": [f"cd {output}", *(f"vivado -mode batch -source {s}" for s in SCRIPTS),
+            "next": [f"cd {shlex.quote(str(output))}",
+                     *(f"vivado -mode batch -source {s}" for s in SCRIPTS),
                      f"copy network.bit, network.hwh, {DRIVER}, rtl.json and {TABLES} to one "
                      "folder of the board"]}
 
@@ -229,8 +250,8 @@ def _board(name: str, mapping: Mapping) -> Board:
     """Raises ``CompileError`` (E874)."""
     fitting = [b for b in boards() if load_board(b).target == mapping.target.name]
     if name not in fitting:
-        raise fail("E874", name, "this board is not known, or has another device",
-                   got=f"a network for {mapping.target.name}",
+        raise fail("E874", "--board", "this board is not known, or has another device than "
+                   + mapping.target.name, got=ascii(name),
                    limit=", ".join(fitting) or "none for this target",
                    hint="leave --board out, or compile for the board's target: " + ", ".join(
                        f"{b} ({load_board(b).target})" for b in boards()))

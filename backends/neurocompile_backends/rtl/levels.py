@@ -39,7 +39,7 @@ def at_level(rtl: Backend, planner: Planner, level: Level) -> Backend:
                    limit=", ".join(LEVELS), hint="leave it out for the RTL")
     if level.folder is not None and level.name != "bitstream":
         raise fail("E875", "--bitstream", "this level reads no bitstream", got=level.name,
-                   limit="bitstream")
+                   limit="bitstream", hint="say --level bitstream, or leave it out")
     if (level.port is not None) != (level.name == BOARD):
         raise fail("E875", "--port", "a board, and nothing else, is at a serial port",
                    got=f"--level {level.name}" + (f" --port {level.port}" if level.port else ""),

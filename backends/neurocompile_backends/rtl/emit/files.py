@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from importlib import resources
 
+from neurocompile.diagnostics import fail
 from neurocompile_backends.rtl.plan.design import ChipPlan, CorePlan, Image
+
+INSTALL = "pip install 'neurocompile[fpga]'"
 
 LOG2_HOST_FIFO = 1
 """Words that wait for the host: as wide as they are, more would be dear."""
@@ -53,9 +56,12 @@ def word_bits(plan: ChipPlan) -> int:
 
 
 def rendered(template: str, **values: object) -> str:
-    """A template of this package, filled in."""
-    from jinja2 import Environment, StrictUndefined
-
+    """A template of this package, filled in. Raises ``CompileError``: E865 (no jinja2)."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise fail("E865", "jinja2", "Verilog is written with this library, which is not "
+                   "installed", hint=INSTALL) from None
     text = (TEMPLATES / template).read_text("utf-8")
     return Environment(undefined=StrictUndefined, keep_trailing_newline=True, trim_blocks=True,
                        lstrip_blocks=True).from_string(text).render(**values)

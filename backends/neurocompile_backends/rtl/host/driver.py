@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,7 +19,7 @@ from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile_backends.rtl.host.link import (
     CREDIT,
-    FAULT,
+    NOTHING,
     RESET,
     SEND_END,
     SEND_FLIT,
@@ -36,6 +37,13 @@ Int32s = npt.NDArray[np.int32]
 
 TRIES = 3
 """How often a board is greeted: noise may have eaten the first greeting."""
+
+
+BITS_OF_A_BYTE = 10
+"""On the wire: start, data, stop."""
+
+MIN_BYTES = 4096
+"""Noise that is waited through in any case: what a machine may have kept of an earlier run."""
 
 
 class Port(Protocol):
@@ -67,8 +75,17 @@ def open_port(name: str, baud: int) -> Port:
         there = sorted(port.device for port in listed.comports())
         raise fail("E877", name, "this serial port cannot be opened", got=str(error),
                    limit=", ".join(there) or "the machine has none",
-                   hint="plug the board in; on Linux the user has to be in the group of the port "
-                   "(dialout)") from error
+                   hint="to use one, a user may have to be in the group dialout") from error
+
+
+@contextmanager
+def _port_there() -> Iterator[None]:
+    """Raises ``CompileError``: E877, where the port goes away."""
+    try:
+        yield
+    except OSError as error:
+        raise fail("E877", "board", "the serial port went away", got=str(error),
+                   hint="see that the cable is in, and open it again") from error
 
 
 @dataclass(frozen=True)
@@ -104,10 +121,19 @@ class Description:
 
     @staticmethod
     def load(folder: str | Path, program: Program) -> Description:
-        """As :meth:`of`, of files in a folder: where `build --board` put them."""
+        """As :meth:`of`, of files in a folder, where `build --board` put them. Raises
+        ``CompileError``: E871 (another network's), E878 (the folder of no board)."""
         root = Path(folder)
-        names = ("rtl.json", *(f"mem/{path.name}" for path in root.glob("mem/*_dense_init.hex")))
-        return Description.of({name: (root / name).read_bytes() for name in names}, program)
+        try:
+            names = ("rtl.json", *(f"mem/{p.name}" for p in root.glob("mem/*_dense_init.hex")))
+            files = {name: (root / name).read_bytes() for name in names}
+            if json.loads(files["rtl.json"])["network"] != program.network:
+                raise fail("E871", str(root), "this bitstream is of another network than the "
+                           "program", hint="build again, or name the folder of this build")
+            return Description.of(files, program)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise fail("E878", str(root), "the files of a board are not here, or damaged",
+                       got=str(error), hint="neurocompile build BUILD --board NAME") from error
 
     @staticmethod
     def of(files: Mapping[str, bytes], program: Program) -> Description:
@@ -173,7 +199,8 @@ class BoardHost:
     def run(self, encoded: EncodedInput, *, progress: Progress | None = None) -> BoardRun:
         """All samples one after another, on a chip that is reset first.
 
-        Raises ``CompileError``: E870 (no answer), E871 (another network), E872 (bytes were lost).
+        Raises ``CompileError``: E870 (no answer), E871 (another network), E872 (bytes were lost),
+        E877 (the port went away).
         """
         d = self.description
         total = encoded.n_steps + d.program.latency
@@ -183,24 +210,25 @@ class BoardHost:
         cycles = np.zeros((encoded.n_samples, total), np.int64)
         # Numbers of neurons at the host, in order; outputs are disjoint ranges of them.
         numbers = np.zeros((total, sum(sizes[name] for name in d.outputs)), np.int32)
-        try:
-            self.connect()
-            for sample in range(encoded.n_samples):
-                numbers[:] = 0
+        self.connect()
+        for sample in range(encoded.n_samples):
+            numbers[:] = 0
+            with _port_there():
                 self._exchange(bytes_of(d.link, words_of(d, encoded, sample, total)),
                                cycles[sample], numbers)
-                for name, first in d.outputs.items():
-                    s[name][sample] = numbers[:, first:first + sizes[name]]
-                if progress is not None:
-                    progress(sample + 1)
-        except OSError as error:  # of pyserial: the cable was pulled
-            raise fail("E870", "board", "the serial port is gone", got=str(error),
-                       hint="plug the board in again") from error
+            for name, first in d.outputs.items():
+                s[name][sample] = numbers[:, first:first + sizes[name]]
+            if progress is not None:
+                progress(sample + 1)
         return BoardRun(s, cycles)
 
     def connect(self) -> None:
         """Reset the chip, see that it is the network of the description, and fill the memories that
-        its bitstream does not. Raises ``CompileError``: E870, E871, E872."""
+        its bitstream does not. Raises ``CompileError``: E870, E871, E872, E877."""
+        with _port_there():
+            self._connect()
+
+    def _connect(self) -> None:
         got = next((found for _ in range(TRIES) if (found := self._greet()) is not None), None)
         if got is None:
             raise fail("E870", "board", "nobody answers at this port",
@@ -224,17 +252,25 @@ class BoardHost:
         self.port.timeout = self.timeout_s / TRIES
         self.port.reset_input_buffer()
         self.port.write(bytes([RESET | self._tag << 3]))
-        while data := self.port.read(max(1, self.port.in_waiting)):
+        left = self._bytes_in(self.timeout_s / TRIES)
+        while left > 0 and (data := self.port.read(max(1, self.port.in_waiting))):
+            left -= len(data)
             for kind, tag, network in self._decoder.feed(data):
                 if kind == SEND_HELLO and tag == self._tag:
                     self._decoder.damaged = 0  # the reset cut off what was being said
                     return network
         return None
 
+    def _bytes_in(self, seconds: float) -> int:
+        """What the wire brings at most in this time: more without what was waited for is noise, and
+        a port that never falls silent is no reason to wait for ever."""
+        return max(MIN_BYTES, int(seconds * self.description.baud / BITS_OF_A_BYTE))
+
     def _exchange(self, data: bytes, cycles: Ints, numbers: Int32s) -> None:
         """Send ``data`` as the chip gives credit, and receive until every step has ended."""
         buffer = self.description.link.buffer
         at = step = 0
+        left = self._bytes_in(self.timeout_s)  # until a step ends or bytes are taken
         while at < len(data) or step < len(cycles):
             chunk = data[at:at + buffer - self._owed]
             if chunk:
@@ -248,19 +284,22 @@ class BoardHost:
                 raise fail("E870", "board", "the board stopped answering",
                            got=f"step {step} of {len(cycles)} did not end in {self.timeout_s:g} s",
                            hint="raise timeout_s if steps may take that long")
+            left -= len(got)
             for kind, first, second in self._decoder.feed(got):
                 if kind == SEND_FLIT and step < len(cycles) and first < numbers.shape[1]:
                     numbers[step, first] += second
                 elif kind == SEND_END and step < len(cycles):
                     cycles[step] = first
                     step += 1
-                elif kind == SEND_STATUS and first == CREDIT:
+                    left = self._bytes_in(self.timeout_s)
+                elif kind == SEND_STATUS and first == CREDIT and self._owed >= buffer // 2:
                     self._owed -= buffer // 2
-                elif kind == SEND_STATUS and first != FAULT:
+                    left = self._bytes_in(self.timeout_s)
+                elif kind == SEND_STATUS and first == NOTHING:
                     continue  # a filler
                 else:
                     raise _lost(step, len(cycles))
-            if self._decoder.damaged:
+            if self._decoder.damaged or left <= 0:
                 raise _lost(step, len(cycles))
 
 

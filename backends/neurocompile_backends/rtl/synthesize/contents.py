@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ LEVELS = {"neuron_records": 1, "late_records": 1, "axon_records": 2, "out_firsts
 biases, 2 the shape of the network (``LEVEL`` of ``nc_rom``). Logic depends on what these hold, if
 they are not exchanged; 0: all other memories."""
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,25 @@ class Layout:
         Of each file: words, and hexadecimal digits of a word.
     columns
         Of all bits that the design reads.
+    digests
+        SHA-256 of the files that a patch starts from, by path.
     """
 
     shapes: dict[str, tuple[int, int]]
     columns: tuple[Column, ...]
+    digests: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         files = sorted(self.shapes)
         return {"format": FORMAT, "shapes": {f: list(self.shapes[f]) for f in files},
                 "columns": [[files.index(c.file), c.bit, c.first, c.stride, *c.tile, c.column]
-                            for c in self.columns]}
+                            for c in self.columns],
+                "sha256": dict(sorted(self.digests.items()))}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Layout:
-        """Raises ``KeyError``, ``TypeError``, ``ValueError`` or ``IndexError`` for what
-        ``to_dict`` did not make."""
+        """Raises ``KeyError``, ``TypeError``, ``ValueError``, ``IndexError`` or ``AttributeError``
+        for what ``to_dict`` did not make."""
         if document["format"] != FORMAT:
             raise ValueError("another format")
         shapes = {str(f): (int(words), int(digits))
@@ -80,7 +84,8 @@ class Layout:
         files = sorted(shapes)
         return cls(shapes, tuple(
             Column(files[file], int(bit), int(first), int(stride), (int(x), int(y)), int(column))
-            for file, bit, first, stride, x, y, column in document["columns"]))
+            for file, bit, first, stride, x, y, column in document["columns"]),
+            {str(path): str(digest) for path, digest in document["sha256"].items()})
 
 
 class Unfound(ValueError):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from neurocompile.diagnostics import Diagnostics, fail
 from neurocompile.ir.target import Fpga
+from neurocompile_backends.rtl.emit.files import INSTALL
 from neurocompile_backends.rtl.simulate.verilator import write_design
 from neurocompile_backends.rtl.synthesize.contents import (
     Layout,
@@ -26,10 +27,11 @@ from neurocompile_backends.rtl.synthesize.contents import (
     levels_of,
     stand_ins,
 )
+from neurocompile_backends.rtl.synthesize.folders import check_place, whole_folder
 from neurocompile_backends.rtl.synthesize.makefile import makefile
 from neurocompile_backends.rtl.synthesize.parts import critical_path, parts_of
 
-INSTALL = "pip install 'neurocompile[fpga]'"
+REMOVE = "remove it, or name a new directory with -o"
 TIMEOUT_SECONDS = 3600
 MAKEFILE = "Makefile"
 RESOURCES = "resources.json"
@@ -44,7 +46,8 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Family:
-    """What a family is built with: the tools, and the commands between them. ``{device}``,
+    """What a family is built with: the tools (synthesis, place and route, a packer, and where
+    contents are put in what unpacks again), and the commands between them. ``{device}``,
     ``{package}``, ``{clock}``, ``{seed}`` and ``{top}`` are filled in; ``pins``: how place and
     route is told of the file ``pins``. ``block``: the block RAM of a device; where it is named,
     contents are put in after place and route."""
@@ -62,7 +65,7 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "ice40": Family(
-        ("yosys", "nextpnr-ice40", "icepack"),
+        ("yosys", "nextpnr-ice40", "icepack", "iceunpack"),
         "synth_ice40 -top {top} {dsp} -spram -json design.json",
         ("--{device}", "--package", "{package}", "--json", "design.json", "--asc", PLACED,
          "--pcf-allow-unconstrained"),
@@ -143,20 +146,11 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
     not fit the device), E867 (a tool fails), E868 (no open tools for the family), E885 (no
     pins), E625 (output).
     """
-    family = FAMILIES.get(fpga.family)
-    if family is None:
-        raise fail("E868", fpga.device, "this project calls no tools for this family",
-                   got=fpga.family, limit=", ".join(sorted(FAMILIES)),
-                   hint="the design is in BUILD/rtl: hdl/ and mem/ are all that synthesis reads")
-    if pins is None and family.needs_pins:
-        raise fail("E885", fpga.device, "place and route of this family chooses no pins itself",
-                   got="no board", hint="name one that has this device, with --board")
-    tools = {name: find_tool(name) for name in family.tools}
-    check_output(output)
+    check_buildable(fpga, output, pins is not None)
+    family = FAMILIES[fpga.family]
+    tools = find_tools(family)
     say = report or (lambda _: None)
-    # YoWASP's tools see the folder that they run in, and not the system's temporary one.
-    with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
-        work = Path(name)
+    with whole_folder(output) as work:
         say("synthesis")
         memories, why_not = synthesize_for_exchange(files, fpga, work, tools["yosys"], top=top)
         place = [*(part.format(device=fpga.device, package=fpga.package)
@@ -171,7 +165,7 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
                   "nextpnr.log", "--quiet"], work, "nextpnr.log", fpga)
         say("packing")
         if family.block:
-            _put_contents(work, memories, why_not)
+            _put_contents(work, files, memories, why_not)
         run_tool([*tools[family.tools[2]], *family.pack], work)
         if not why_not:
             check_contents(work, family.bitstream, memories)
@@ -183,19 +177,36 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
             (family.tools[0], "-q", "synthesis.ys"),
             (family.tools[1], *("design.asc" if part == PLACED else part for part in place)),
             (family.tools[2], *family.pack)), load))
-        work.replace(output)
-        work.mkdir()  # for the context to remove
     return built
 
 
-def check_output(output: Path, hint: str = "name a new directory with -o") -> None:
-    """Can this folder be made? Raises ``CompileError``: E625."""
-    if output.exists():
-        raise fail("E625", str(output), "cannot be written", got="something is there",
-                   hint=hint)
-    if not output.parent.is_dir():
-        raise fail("E625", str(output), "cannot be written",
-                   got=f"{output.parent} is not a directory")
+def check_buildable(fpga: Fpga, output: Path, has_pins: bool) -> None:
+    """Everything that stands against a bitstream before a tool runs. Raises ``CompileError``: E625,
+    E865 (every tool that is missing), E868, E885."""
+    family = FAMILIES.get(fpga.family)
+    if family is None:
+        raise fail("E868", fpga.device, "this project calls no tools for this family",
+                   got=fpga.family, limit=", ".join(sorted(FAMILIES)),
+                   hint="the design is in BUILD/rtl: hdl/ and mem/ are all that synthesis reads")
+    found = Diagnostics()
+    if not has_pins and family.needs_pins:
+        found.add("E885", fpga.device, "place and route of this family chooses no pins itself",
+                  got="no board", hint="name one that has this device, with --board")
+    with found.collecting():
+        check_place(output, REMOVE)
+    with found.collecting():
+        find_tools(family)
+    found.raise_if_errors()
+
+
+def find_tools(family: Family) -> dict[str, list[str]]:
+    """The commands of a family's tools. Raises ``CompileError``: E865, for all that are missing."""
+    found, commands = Diagnostics(), {}
+    for name in family.tools:
+        with found.collecting():
+            commands[name] = find_tool(name)
+    found.raise_if_errors()
+    return commands
 
 
 def synthesize(files: Mapping[str, bytes], fpga: Fpga, work: Path, yosys: Sequence[str], *,
@@ -241,7 +252,8 @@ def _cells(work: Path) -> dict[str, int]:
             for name, count in design["num_cells_by_type"].items()}
 
 
-def _put_contents(work: Path, memories: Mapping[str, bytes], why_not: str) -> None:
+def _put_contents(work: Path, files: Mapping[str, bytes], memories: Mapping[str, bytes],
+                  why_not: str) -> None:
     """From ``PLACED`` with its stand-ins to ``design.asc``, and ``LAYOUT``."""
     placed = work / PLACED
     if why_not:
@@ -254,7 +266,13 @@ def _put_contents(work: Path, memories: Mapping[str, bytes], why_not: str) -> No
         raise fail("E893", str(error), "this memory is not in the block RAMs of the placed design",
                    hint="report it with the network it comes from") from error
     (work / "design.asc").write_text(fill(asc, layout, memories))
-    (work / LAYOUT).write_text(json.dumps(layout.to_dict()) + "\n")
+    write_layout(work, layout, {**files, PLACED: asc.encode()})
+
+
+def write_layout(work: Path, layout: Layout, files: Mapping[str, bytes]) -> None:
+    """``LAYOUT``, with the digests of the ``files`` that a patch reads."""
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    (work / LAYOUT).write_text(json.dumps(replace(layout, digests=digests).to_dict()) + "\n")
 
 
 def check_contents(work: Path, bitstream: str, memories: Mapping[str, bytes]) -> None:
@@ -278,6 +296,10 @@ def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | Non
     try:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False,
                               timeout=TIMEOUT_SECONDS)
+    except OSError as error:
+        raise fail("E867", Path(command[0]).name, "this tool cannot be started",
+                   got=error.strerror or str(error), hint=f"install it again: {INSTALL}"
+                   ) from error
     except subprocess.TimeoutExpired as error:
         raise fail("E867", Path(command[0]).name, "this tool does not end",
                    got=f"{TIMEOUT_SECONDS} s") from error

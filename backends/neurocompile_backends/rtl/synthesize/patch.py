@@ -6,11 +6,11 @@ Verilog and the same shapes of memories. What stands against it is said in full.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,9 @@ from neurocompile_backends.rtl.synthesize.flow import (
     check_contents,
     find_tool,
     run_tool,
+    write_layout,
 )
+from neurocompile_backends.rtl.synthesize.folders import whole_folder
 
 BUILD_AGAIN = "neurocompile compile and build, for this network"
 
@@ -87,23 +89,39 @@ def read_design(folder: Path, fpga: Fpga) -> dict[str, bytes]:
         raise fail("E890", fpga.device, "weights are exchanged in bitstreams of an iCE40 only",
                    got=fpga.family, limit="ice40", hint=BUILD_AGAIN)
     try:
-        resources = json.loads((folder / RESOURCES).read_text())
-        why_not = str(resources.get("why_not", "it is of an older version"))
-    except (OSError, ValueError):
+        resources = json.loads(_read(folder / RESOURCES))
+        patchable, why_not = resources["patchable"], resources["why_not"]
+    except (OSError, ValueError, KeyError, TypeError):
         raise fail("E892", str(folder), "there is no bitstream", hint="neurocompile build BUILD; "
                    "or name where it is with --bitstream") from None
-    if not resources.get("patchable"):
+    if not patchable:
         raise fail("E892", str(folder), "this bitstream does not take other weights", got=why_not,
                    hint=BUILD_AGAIN)
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for part in ("hdl", "mem", "rtl.json") for path in _files(folder / part)}
+    digests = read_layout(folder).digests
+    files = {path: _read(folder / path) for path in sorted(digests) if (folder / path).is_file()}
+    changed = [path for path in sorted({*digests, PLACED, "rtl.json"})
+               if path not in files
+               or hashlib.sha256(files[path]).hexdigest() != digests[path]]
+    if changed:
+        raise fail("E892", str(folder), "files of this bitstream were changed or are missing",
+                   got=", ".join(changed[:5]), hint=BUILD_AGAIN)
+    return {path: content for path, content in files.items() if path != PLACED}
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():
-        yield path
-    elif path.is_dir():
-        yield from sorted(p for p in path.iterdir() if p.is_file())
+def _read(path: Path) -> bytes:
+    """A regular file: a pipe would be waited for. Raises ``OSError``."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    return path.read_bytes()
+
+
+def read_layout(folder: Path) -> Layout:
+    """Where the memories of a bitstream are. Raises ``CompileError``: E892."""
+    try:
+        return Layout.from_dict(json.loads(_read(folder / LAYOUT)))
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise fail("E892", str(folder / LAYOUT), "where its memories are is missing or damaged",
+                   hint=BUILD_AGAIN) from error
 
 
 def check_same(old: Mapping[str, bytes], new: Mapping[str, bytes], patchable: bool) -> None:
@@ -168,20 +186,16 @@ def patch_bitstream(folder: Path, old: Mapping[str, bytes], new: Mapping[str, by
     pack = [*find_tool(family.tools[2], native=True), *family.pack]
     find_tool("iceunpack", native=True)
     memories = exchangeable(new, levels_of(fpga.patchable))
-    try:
-        layout = Layout.from_dict(json.loads((folder / LAYOUT).read_text()))
-        asc = (folder / PLACED).read_text()
-        shapes = {path: shape_of(content) for path, content in memories.items()}
-        if layout.shapes != shapes:
-            raise ValueError("other memories")
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise fail("E892", str(folder), "where its memories are is damaged", got=str(error),
-                   hint=BUILD_AGAIN) from error
-    with tempfile.TemporaryDirectory(prefix=".neurocompile-", dir=output.parent) as name:
-        work = Path(name) / "bitstream"
-        shutil.copytree(folder, work)
+    layout = read_layout(folder)
+    if layout.shapes != {path: shape_of(content) for path, content in memories.items()}:
+        raise fail("E892", str(folder / LAYOUT), "where its memories are is of other ones",
+                   hint=BUILD_AGAIN)
+    asc = _read(folder / PLACED).decode()
+    with whole_folder(output) as work:
+        _copy(folder, work)
         for path, content in new.items():
             (work / path).write_bytes(content)
+        write_layout(work, layout, {**new, PLACED: asc.encode()})
         say("contents")
         began = time.perf_counter()
         try:
@@ -197,12 +211,19 @@ def patch_bitstream(folder: Path, old: Mapping[str, bytes], new: Mapping[str, by
         check_contents(work, family.bitstream, memories)
         seconds = {"contents": filled - began, "packing": packed - filled,
                    "check": time.perf_counter() - packed}
-        work.replace(output)
     changed = {path: count for path in sorted(new) if path.startswith("mem/")
                and (count := _words_differ(old[path], new[path]))}
     return Patched(family.bitstream, changed,
                    tuple(path for path in changed if path not in memories),
                    256 * len(layout.columns), {n: round(s, 4) for n, s in seconds.items()})
+
+
+def _copy(folder: Path, work: Path) -> None:
+    """The regular files of a bitstream."""
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        place = work / path.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, place)
 
 
 def _words_differ(was: bytes, now: bytes) -> int:
