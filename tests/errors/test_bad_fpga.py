@@ -371,5 +371,5 @@ def test_a_port_that_cannot_be_opened_is_named(monkeypatch: pytest.MonkeyPatch) 
     there = [SimpleNamespace(device="/dev/ttyACM0")]
     monkeypatch.setattr(host_driver, "import_module", lambda _: SimpleNamespace(
         Serial=serial, comports=lambda: there))
-    with pytest.raises(CompileError, match="E877 /dev/ttyUSB1: .*limit /dev/ttyACM0"):
+    with pytest.raises(CompileError, match=r"E877 /dev/ttyUSB1: .*limit /dev/ttyACM0"):
         open_port("/dev/ttyUSB1", 1_000_000)
