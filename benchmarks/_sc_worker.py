@@ -8,6 +8,7 @@ Prints what it says of the result, as JSON.
 
 import json
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import nir
@@ -24,9 +25,9 @@ def main(network, folder, interconnect):
     for name, text in files.items():
         Path(folder, f"{name}.v").write_text(text, encoding="utf-8")
     folded = made.folded_metrics
-    print(json.dumps({"interconnect": made.interconnect, "format": made.q_format,
-                      "neurons": made.total_neurons, "synapses": made.total_synapses,
-                      "warnings": made.warnings,
+    print(json.dumps({"version": version("sc-neurocore"), "interconnect": made.interconnect,
+                      "format": made.q_format, "neurons": made.total_neurons,
+                      "synapses": made.total_synapses, "warnings": made.warnings,
                       "cycles_a_step": None if folded is None else folded.cycles_per_tick}))
 
 

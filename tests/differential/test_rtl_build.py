@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -132,6 +133,14 @@ def test_a_tool_that_fails_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     assert codes(error) == ["E867"]
     assert "syntax error" in error.value.diagnostics[0].got
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tool_that_is_stopped_is_told_by_the_signal_and_not_by_its_log(tmp_path: Path) -> None:
+    dies = "import os, signal; print('mapping', flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(CompileError) as error:
+        synthesis.run_tool([sys.executable, "-c", dies], tmp_path)
+    (found,) = error.value.diagnostics
+    assert (found.code, found.got) == ("E867", "SIGKILL")
 
 
 @pytest.mark.parametrize(("board", "target"), [("nonsense", "ice40-hx8k"),

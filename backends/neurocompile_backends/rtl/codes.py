@@ -17,7 +17,8 @@ CODES: dict[str, tuple[str, str]] = {
     "E866": ("network that does not fit the device", "Place and route found too little of "
              "something. Fewer lanes need less logic, a larger device has more."),
     "E867": ("synthesis tool that fails", "Its own words are in the message; this would be a "
-             "mistake of this project."),
+             "mistake of this project. Where a signal stopped it the machine did: memory that ran "
+             "out, or a limit."),
     "E868": ("family without tools", "No tools are called for this family; the design "
              "is written all the same."),
     "E869": ("target that is no FPGA", "Only targets with a table `fpga` have a bitstream."),

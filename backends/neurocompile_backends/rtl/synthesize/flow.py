@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -292,7 +293,8 @@ def check_contents(work: Path, bitstream: str, memories: Mapping[str, bytes]) ->
 
 def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | None = None) -> str:
     """Run a tool in the folder ``work``; what it printed. ``fpga``: it is what place and route
-    finds too small. Raises ``CompileError``: E867, and for a ``fpga`` E866."""
+    finds too small. Raises ``CompileError``: E867, and for a ``fpga`` E866. A tool that a signal
+    ended had no last words: E867 has the signal."""
     try:
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False,
                               timeout=TIMEOUT_SECONDS)
@@ -305,6 +307,10 @@ def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | Non
                    got=f"{TIMEOUT_SECONDS} s") from error
     if not done.returncode:
         return done.stdout
+    if done.returncode < 0:
+        raise fail("E867", Path(command[0]).name, "this tool was stopped",
+                   got=signal.Signals(-done.returncode).name,
+                   hint="SIGKILL: memory may have run out; SIGXCPU: a limit of processor time")
     text = done.stdout + done.stderr
     if log and (work / log).exists():
         text += (work / log).read_text(errors="replace")
