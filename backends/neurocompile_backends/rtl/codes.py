@@ -38,8 +38,8 @@ CODES: dict[str, tuple[str, str]] = {
     "E872": ("bytes lost between host and board", "The link found a word that is incomplete or "
              "does not exist. The run has no result; the next one begins with a reset."),
     "E876": ("target without this level", "A netlist can be simulated where synthesis is called, a "
-             "bitstream where a tool reads it back: icebox_vlog, for iCE40 without SPRAM and "
-             "multipliers. A board is for the targets of those that this project has pins of."),
+             "bitstream where a tool reads it back: icebox_vlog, for iCE40. A board is for the "
+             "targets of those that this project has pins of."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "
              "which is not installed by default."),
     "E885": ("no board where one is needed", "Place and route of some families chooses no pins "
@@ -50,6 +50,9 @@ CODES: dict[str, tuple[str, str]] = {
              "opened, or went away; the message has the ports that are there."),
     "E878": ("folder of no board", "What `build --board` made tells the host how to speak to it; "
              "this folder has none of that, or its files are damaged."),
+    "E879": ("bitstream that is not read whole", "At the sides of an UP5K something is set or "
+             "connected that is neither SPRAM nor a multiplier, or one of these works in a way "
+             "that is not read. A bitstream is not simulated without a part of it."),
     "E890": ("device whose bitstreams are not patched", "`patch-weights` exchanges what block RAM "
              "holds, which the open tools do for iCE40 only. Build again."),
     "E891": ("network of another design", "`patch-weights` exchanges what memories hold. Widths, "

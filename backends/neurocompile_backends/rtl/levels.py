@@ -80,7 +80,7 @@ class Later(ABC):
             teacher: Mapping[str, npt.NDArray[np.integer[Any]]] | None = None,
             progress: Progress | None = None) -> IntegerRun:
         """What the host gets is recorded; ``checked``: the cycles of each step, but for a board.
-        Raises ``CompileError``: E860 to E867, E870 to E873."""
+        Raises ``CompileError``: E860 to E867, E870 to E873, E879."""
         if teacher:
             raise fail("E864", self.name, "hardware runs networks whole, not layer by layer on "
                        "given spikes", got=", ".join(sorted(teacher)),
@@ -139,7 +139,7 @@ class Netlist(Later):
 class Bitstream(Later):
     """``folder``: of the bitstream; None: one is built."""
 
-    limit = "ice40-hx8k"
+    limit = "a target of the family ice40"
 
     def __init__(self, planner: Planner, folder: Path | None):
         super().__init__(planner, "bitstream")
@@ -150,8 +150,6 @@ class Bitstream(Later):
             return reason
         if fpga.family != "ice40":
             return f"no tool turns bitstreams of the family {fpga.family} into Verilog"
-        if fpga.spram_bits or fpga.dsps:
-            return "icebox_vlog reads no SPRAM and no multipliers, which this device has"
         return ""
 
     def _unseen(self) -> str:

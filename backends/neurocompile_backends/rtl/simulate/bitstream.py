@@ -1,7 +1,7 @@
 """A bitstream of an iCE40 read back into Verilog, and simulated as a board with a host at its wire.
 
-Project IceStorm's ``icebox_vlog`` says what every bit of it means: LUTs, flip-flops, carries, the
-contents of block RAM, and the wires between them.
+Project IceStorm's ``icebox_vlog`` says what its bits mean: LUTs, flip-flops, carries, the contents
+of block RAM, and the wires between them. SPRAM and multipliers are added by ``ultraplus``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,12 @@ from neurocompile_backends.rtl.host.driver import BoardHost, Description
 from neurocompile_backends.rtl.host.words import words_of
 from neurocompile_backends.rtl.plan.cycles import count_cycles
 from neurocompile_backends.rtl.plan.design import ChipPlan
+from neurocompile_backends.rtl.simulate import ultraplus
 from neurocompile_backends.rtl.simulate.netlist import OPTIONS, cells_of, outputs_of
 from neurocompile_backends.rtl.simulate.run import CYCLES, places_of, sent_by, simulated_sample
 from neurocompile_backends.rtl.simulate.simulated_port import (
     OFFERS,
+    RESETS,
     TAKEN,
     TAKES,
     BuiltBoard,
@@ -100,32 +103,41 @@ def find_tools() -> tuple[list[str], list[str]]:
 
 def read_back(plan: ChipPlan, fpga: Fpga, bits: bytes) -> ReadBack:
     """Verilate and compile a bitstream, and the RTL of its board. Raises ``CompileError``: E860,
-    E861, E865, E867."""
+    E861, E865, E867, E879."""
     board = board_of(fpga)
     files = board_files(plan, board)
-    cells, sources = cells_of(fpga.family)
+    return ReadBack(plan, build_bits(bits, files, board, fpga), build_board(files, board))
+
+
+def build_bits(bits: bytes, files: Mapping[str, bytes], board: Board, fpga: Fpga) -> BuiltBoard:
+    """Verilate and compile a bitstream; ``files``: of the design, for its host. Raises
+    ``CompileError`` as :func:`read_back`."""
     folder = tempfile.TemporaryDirectory(prefix="neurocompile-bitstream-")
+    cells, sources = cells_of(fpga.family)
+    verilog = verilog_of(bits, board.pins, fpga)
     compiled = compile_model(
-        Path(folder.name), {**files, **cells, "foreign/netlist.v": verilog_of(bits, board, fpga)},
+        Path(folder.name), {**files, **cells, "foreign/netlist.v": verilog},
         "nc_board", (), (), "uart.cpp", OPTIONS, (*sources, "foreign/netlist.v"))
-    return ReadBack(plan, BuiltBoard(board, folder, load_model(compiled)),
-                    build_board(files, board))
+    return BuiltBoard(board, folder, load_model(compiled))
 
 
-def verilog_of(bits: bytes, board: Board, fpga: Fpga) -> bytes:
-    """The module ``nc_board`` of a bitstream, its ports named by the board's pins. Raises
-    ``CompileError``: E865, E867."""
+def verilog_of(bits: bytes, pins: Mapping[str, str], fpga: Fpga) -> bytes:
+    """The module ``nc_board`` of a bitstream, its ports named by ``pins`` of the package. Raises
+    ``CompileError``: E865, E867, E879 (something of it is not read)."""
     unpack, reader = find_tools()
     with tempfile.TemporaryDirectory(prefix="neurocompile-bitstream-") as name:
         work = Path(name)
         (work / "design.bin").write_bytes(bits)
         # Without the options of nextpnr, which icebox_vlog takes for names.
         (work / "names.pcf").write_text(
-            "".join(f"set_io {port} {pin}\n" for port, pin in sorted(board.pins.items())))
+            "".join(f"set_io {port} {pin}\n" for port, pin in sorted(pins.items())))
         run_tool([*unpack, "design.bin", "design.asc"], work, "")
-        return _with_ports_apart(run_tool(
-            [*reader, "-s", "-n", "nc_board", "-p", "names.pcf", "-d", fpga.package,
-             "design.asc"], work, "")).encode()
+        # With its comments, which say what is on a net.
+        verilog = run_tool([*reader, "-n", "nc_board", "-p", "names.pcf", "-d", fpga.package,
+                            "design.asc"], work, "")
+        if fpga.device == ultraplus.DEVICE:
+            verilog = ultraplus.with_cells(verilog, (work / "design.asc").read_text())
+        return _with_ports_apart(verilog).encode()
 
 
 def _with_ports_apart(verilog: str) -> str:
@@ -162,7 +174,10 @@ def run_bitstream(read: ReadBack, network: QuantizedNetwork, encoded: EncodedInp
     for name, values in done.s.items():
         if name in run.s:
             run.s[name][:] = values
+    # The recording begins while the last words that fill memories are on the wire; then the run
+    # resets the chip.
     taken = np.flatnonzero(link & TAKEN)
+    taken = taken[taken > np.flatnonzero(link & RESETS)[-1]]
     places = places_of(plan)
     at = wrong = 0
     for sample in range(encoded.n_samples):
