@@ -168,7 +168,7 @@ def profile(build: BuildPath, data: Input,
             resume: Annotated[Path | None, typer.Option(
                 metavar="FILE.npz", help="Go on where this checkpoint was written.")] = None,
             as_json: Json = False) -> None:
-    """Run a BUILD on its chip's cores: cycles and energy (an FPGA's: cycles)."""
+    """Run a BUILD on its cores: cycles, and energy of a chip."""
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.profile import show_cycles, show_profile
