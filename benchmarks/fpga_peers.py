@@ -308,16 +308,17 @@ def table(rows: Mapping[str, dict[str, Any]]) -> str:
 def same_traffic(rows: Mapping[str, dict[str, Any]]) -> str:
     """A step of both crossbars, with as many spikes, and where theirs came from."""
     ours, theirs = rows["ours_crossbar"], rows["tinyodin"]
-    came = {"clone": "a clone of it",
-            "files": "a folder of its files, not checked against a clone"}[theirs["source"]]
+    commit = f"commit `{TINYODIN_COMMIT[:7]}`"
+    came = {"clone": f"{commit} of a clone",
+            "files": f"a folder of files, said to be {commit} and not checked against a clone",
+            }[theirs["source"]]
     spikes = ours["spikes_a_step"]
     cycles = TINYODIN_LEAK + TINYODIN_SPIKE * spikes
     return (f"With {spikes:g} spikes a step, as many as our 256 neurons got and sent in a run of "
             f"the RTL, ours takes {ours['cycles_mean']:,.0f} cycles "
             f"({ours['cycles_mean'] / ours['mhz']:.1f} us), tinyODIN by its own rules "
             f"{cycles:,.0f} ({cycles / theirs['mhz']:.0f} us).\n\n"
-            f"tinyODIN's source is commit `{TINYODIN_COMMIT[:7]}`, from {came}; "
-            "`results/fpga_peers.json` has the SHA-256 of each file.")
+            f"tinyODIN's source is {came}; `results/fpga_peers.json` has the SHA-256 of each file.")
 
 
 def spiker() -> str:
