@@ -52,11 +52,13 @@ def _print_findings(diagnostics: Any, as_json: bool) -> None:
         show_diagnostics(err, diagnostics)
 
 
-def emit(facts: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+def emit(facts: dict[str, Any], as_json: bool, show: Callable[[], None], *,
+         ok: bool = True) -> None:
+    """Print facts: as a document, or as ``show`` does."""
     from neurocompile.facts import to_json
 
     if as_json:
-        print(to_json({"ok": True, **facts}))
+        print(to_json({"ok": ok, **facts}))
     else:
         show()
 

@@ -10,7 +10,7 @@ import typer
 from neurocompile.cli.arguments import data_of
 from neurocompile.cli.console import emit, err, out, reporting
 from neurocompile.cli.options import BuildPath, Encode, Json, Samples, Steps
-from neurocompile.diagnostics import fail
+from neurocompile.diagnostics import Diagnostic, fail
 
 
 def build(build: BuildPath,
@@ -36,6 +36,7 @@ def build(build: BuildPath,
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.synthesis import show_bitstream
+        from neurocompile.report.tables import show_diagnostics
         from neurocompile_backends.rtl.command import build_bitstream_of
 
         place = output if output is not None else build / "bitstream"
@@ -45,7 +46,12 @@ def build(build: BuildPath,
         with err.status("synthesis") as status:
             known = build_bitstream_of(built.mapping, place, board=board, clock_mhz=clock,
                                        seed=seed, data=loaded, report=status.update)
-        emit(known, as_json, lambda: show_bitstream(out, known))
+        found = [Diagnostic(**d) for d in known["diagnostics"]]
+        emit(known, as_json, lambda: show_bitstream(out, known), ok=not found)
+        if found:
+            if not as_json:
+                show_diagnostics(err, found)
+            raise typer.Exit(1)
 
 
 def patch_weights(build: BuildPath, model: Annotated[Path, typer.Argument(

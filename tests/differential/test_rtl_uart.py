@@ -478,6 +478,20 @@ def test_clocks_that_differ_by_ten_percent_do_not_understand_each_other(small: C
     assert refused(lambda: host.run(given(small.quantized, 1, 4))) == "E870"
 
 
+def test_a_greeting_that_noise_made_up_is_asked_for_again(small: Case) -> None:
+    host = small.host()
+    heard = iter([0xBAD])
+    greet = host._greet
+
+    def once(self: BoardHost) -> int | None:  # noqa: ARG001
+        return next(heard, None) or greet()
+
+    host._greet = once.__get__(host)  # type: ignore[method-assign]
+    host.connect()
+    heard = iter([0xBAD, 0xBAD])
+    assert refused(host.connect) == "E871"
+
+
 def test_another_network_on_the_board_is_refused(small: Case) -> None:
     assert refused(small.host(id=1).connect) == "E871"
 

@@ -23,11 +23,13 @@ from neurocompile.diagnostics import CompileError, Diagnostics, fail
 from neurocompile.ir.target import Fpga
 from neurocompile.passes.assemble import Assemble
 from neurocompile.report.synthesis import show_bitstream
+from neurocompile_backends.rtl import command
 from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.emit.board import board_files, boards, load_board
 from neurocompile_backends.rtl.host import driver as host_driver
 from neurocompile_backends.rtl.host.driver import BoardHost, Description, open_port
 from neurocompile_backends.rtl.host.link import CREDIT, NOTHING, SEND_STATUS
+from neurocompile_backends.rtl.simulate import bitstream as bitstreams
 from neurocompile_backends.rtl.simulate import verilator
 from neurocompile_backends.rtl.synthesize import flow as synthesis
 from neurocompile_backends.rtl.synthesize import folders
@@ -36,6 +38,7 @@ from neurocompile_backends.rtl.synthesize.flow import (
     FAMILIES,
     PLACED,
     RESOURCES,
+    Built,
     find_tools,
     run_tool,
 )
@@ -103,6 +106,45 @@ def test_everything_against_a_bitstream_is_said_at_once(
     golden("fpga_everything.txt", refused(
         "build", "build", "-o", "build", "--board", "../icebreaker", "--clock", "nan", "--seed",
         -1))
+
+
+@pytest.mark.parametrize(("mhz", "status"), [(11.9, 1), (12.0, 0)])
+def test_a_design_slower_than_its_board_is_not_to_be_loaded(
+        build: Build, monkeypatch: pytest.MonkeyPatch, mhz: float, status: int) -> None:
+    assert build
+    made = Built("ice40 hx8k ct256", "design.bin", {"luts": 1}, {"luts": 2}, mhz, 12.0, (), {})
+    monkeypatch.setattr(command, "build_bitstream", lambda *_, **__: made)
+    result = run("build", "build", "--board", BOARD)
+    assert result.exit_code == status
+    assert ("load it" in result.stdout) == (not status)
+    assert ("E887 ice40-hx8k-b-evn" in result.stderr) == bool(status)
+    document = json.loads(run("build", "build", "--board", BOARD, "--json").stdout)
+    assert document["ok"] == (not status)
+    assert [d["code"] for d in document["diagnostics"]] == ["E887"] * status
+
+
+def test_the_makefile_of_a_design_slower_than_its_board_loads_nothing(
+        build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tools are stand-ins: what is asked is what the flow makes of a clock that they found."""
+    made = Built("", "design.bin", {}, {}, 11.9, 12.0, (), {})
+    monkeypatch.setattr(synthesis, "find_tools", lambda family: {
+        name: ["true"] for name in family.tools})
+    monkeypatch.setattr(synthesis, "synthesize_for_exchange", lambda *_, **__: ({}, "no memories"))
+    monkeypatch.setattr(synthesis, "_put_contents", lambda *_: None)
+    monkeypatch.setattr(synthesis, "_read", lambda *_: made)
+    for name, least, loads in (("slow", 12.0, False), ("fast", 11.0, True)):
+        synthesis.build_bitstream({}, fpga_of(build), tmp_path / name, load=("loader", "x"),
+                                  board_mhz=least)
+        assert ("loader" in (tmp_path / name / "Makefile").read_text()) == loads
+
+
+@pytest.mark.parametrize("text", ["[]", "7", '{"board": 7}', '{"board": {}}', "{", ""])
+def test_a_damaged_bitstream_is_not_read_back(build: Build, tmp_path: Path, text: str,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bitstreams, "find_tools", lambda: ([], []))
+    (tmp_path / "design.bin").write_bytes(b"")
+    (tmp_path / "rtl.json").write_text(text)
+    assert codes(lambda: bitstreams.bitstream_in(tmp_path, fpga_of(build))) == ["E876"]
 
 
 @pytest.mark.parametrize("clock", [0, -1, "inf", 1e300])

@@ -48,6 +48,9 @@ CODES: dict[str, tuple[str, str]] = {
              "1000 MHz, and its seed is a whole number from 0 on."),
     "E877": ("serial port that fails", "It does not exist, is used by another program, may not be "
              "opened, or went away; the message has the ports that are there."),
+    "E887": ("design slower than its board", "`build --board` wrote the bitstream and its reports, "
+             "but place and route did not reach the board's clock: it would compute something "
+             "else."),
     "E878": ("folder of no board", "What `build --board` made tells the host how to speak to it; "
              "this folder has none of that, or its files are damaged."),
     "E879": ("bitstream that is not read whole", "At the sides of an UP5K something is set or "

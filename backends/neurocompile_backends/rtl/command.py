@@ -71,7 +71,8 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
 
     Raises ``CompileError``: E869 (the target is no FPGA), E874 (the board), E863, E865 to E868,
     E880 (too large for the device), E885 (a family that needs a board), E886 (clock or seed),
-    E625. What can be found before a tool runs is found at once.
+    E625. What can be found before a tool runs is found at once. A design that is slower than its
+    board is written all the same, is not to be loaded, and ``diagnostics`` of it has E887.
     """
     fpga = _fpga(mapping)
     there = _checked(mapping, fpga, output, board, clock_mhz, seed)
@@ -79,22 +80,30 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
     if fpga.family == "zynq":
         return write_package(plan, output, clock_mhz)
     samples = None if data is None else run_samples(mapping, data)
+    load, found = None, Diagnostics()
     if there is None:
         built = build_bitstream(design_files(plan), fpga, output, clock_mhz=clock_mhz, seed=seed,
                                 report=report)
-        load = None
     else:
+        board_mhz = there.clock_hz / 1e6
         built = build_bitstream(
             board_files(plan, there), fpga, output, top="nc_board",
-            pins=constraints(there, fpga.family), clock_mhz=max(clock_mhz, there.clock_hz / 1e6),
-            seed=seed, report=report,
-            load=loading_command(there, Path(FAMILIES[fpga.family].bitstream)))
-        load = loading_command(there, output / built.bitstream)
+            pins=constraints(there, fpga.family), clock_mhz=max(clock_mhz, board_mhz), seed=seed,
+            load=loading_command(there, Path(FAMILIES[fpga.family].bitstream)),
+            board_mhz=board_mhz, report=report)
+        if built.mhz >= board_mhz:
+            load = loading_command(there, output / built.bitstream)
+        else:
+            found.add("E887", there.name, "the design is slower than the clock of this board",
+                      got=f"{built.mhz:.1f} MHz", limit=f"{board_mhz:g} MHz",
+                      hint="do not load it: build with another --seed, or compile with fewer "
+                      "--lanes")
     known = built.to_dict()
     if samples is not None:
         known["samples"] = latency(samples, built.mhz if there is None else there.clock_hz / 1e6)
         _replace(output / RESOURCES, json.dumps(known, indent=1) + "\n")
-    return {"output": str(output), "board": there and there.name, **known, "load": load}
+    return {"output": str(output), "board": there and there.name, **known, "load": load,
+            "diagnostics": [d.to_dict() for d in found]}
 
 
 def _checked(mapping: Mapping, fpga: Fpga, output: Path, board: str | None, clock_mhz: float,
@@ -239,7 +248,7 @@ def write_package(plan: ChipPlan, output: Path, clock_mhz: float) -> dict[str, A
     with whole_folder(output) as work:
         write_design(files, work)
     return {"output": str(output), "board": None, "load": None, "package": PART,
-            "wanted_mhz": clock_mhz, "files": sorted(files),
+            "wanted_mhz": clock_mhz, "files": sorted(files), "diagnostics": [],
             "next": [f"cd {shlex.quote(str(output))}",
                      *(f"vivado -mode batch -source {s}" for s in SCRIPTS),
                      f"copy network.bit, network.hwh, {DRIVER}, rtl.json and {TABLES} to one "

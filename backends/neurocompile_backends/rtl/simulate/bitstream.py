@@ -85,10 +85,11 @@ def bitstream_in(folder: Path, fpga: Fpga) -> bytes:
     try:
         bits = (folder / "design.bin").read_bytes()
         described = json.loads((folder / "rtl.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        there = described.get("board")
+        name = "no board" if there is None else str(there["name"])
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise fail("E876", str(folder), "there is no bitstream of an iCE40 here", got=str(error),
                    hint=f"neurocompile build BUILD --board {board.name}") from error
-    name = described["board"]["name"] if described.get("board") else "no board"
     if name != board.name:
         raise fail("E876", str(folder), "this bitstream has no wire to a host", got=name,
                    limit=board.name, hint=f"neurocompile build BUILD --board {board.name}")

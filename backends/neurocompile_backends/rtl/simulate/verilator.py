@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -43,12 +44,17 @@ class Tool:
         return {**os.environ, "VERILATOR_ROOT": str(self.root)}
 
 
+def cxx() -> list[str]:
+    """The C++ compiler, with its first arguments (``CXX="ccache g++"``)."""
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
+
+
 def find_verilator() -> Tool:
     """The Verilator of the ``fpga`` extra, or the machine's.
 
     Raises ``CompileError``: E860 (there is none, or no C++ compiler).
     """
-    stated = os.environ.get("CXX", "g++")
+    stated = cxx()[0]
     if shutil.which(stated) is None:
         raise fail("E860", stated, "the RTL is simulated by compiled code, and this C++ compiler "
                    "is not installed", hint="apt-get install g++ make, or set CXX to the program "
@@ -134,7 +140,7 @@ def compile_model(root: Path, files: Mapping[str, bytes], top: str, modules: Seq
     units = sorted(path.name for path in (root / "obj").glob("*.cpp"))
     (root / "obj" / "all.cpp").write_text(
         "".join(f'#include "{name}"\n' for name in [*units, f"../sim/{harness}"]))
-    _run([os.environ.get("CXX", "g++"), *options, "-std=c++17", "-fPIC", "-shared", "-pthread",
+    _run([*cxx(), *options, "-std=c++17", "-fPIC", "-shared", "-pthread",
           "-w", "-o", "model.so", "obj/all.cpp", str(_runtime(tool)), "-Iobj", f"-I{include}",
           f"-I{include / 'vltstd'}"], root, dict(os.environ))
     return root / "model.so"
@@ -157,8 +163,8 @@ def _runtime(tool: Tool) -> Path:
     include = tool.root / "include"
     sources = [include / f"{name}.cpp" for name in ("verilated", "verilated_threads",
                                                     "verilated_dpi")]
-    compiler = os.environ.get("CXX", "g++")
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
+    compiler = cxx()
+    version = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
     key = hashlib.sha256(version + b"".join(path.read_bytes() for path in (
         *sources, include / "verilated.h"))).hexdigest()[:16]
     kept = home() / "verilator" / f"runtime-{key}.o"
@@ -169,7 +175,7 @@ def _runtime(tool: Tool) -> Path:
         with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
             one = Path(folder) / "runtime.cpp"
             one.write_text("".join(f'#include "{path.name}"\n' for path in sources))
-            _run([compiler, "-O2", "-std=c++17", "-fPIC", "-pthread", "-w", "-c", "-o",
+            _run([*compiler, "-O2", "-std=c++17", "-fPIC", "-pthread", "-w", "-c", "-o",
                   "runtime.o", "runtime.cpp", f"-I{include}", f"-I{include / 'vltstd'}"],
                  Path(folder), dict(os.environ))
             # Whole or not at all: others may build theirs at the same time.

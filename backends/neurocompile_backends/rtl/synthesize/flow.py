@@ -138,9 +138,11 @@ def find_tool(name: str, *, native: bool = False, install: str = INSTALL) -> lis
 
 def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top: str = "nc_top",
                     pins: str | None = None, clock_mhz: float = 30.0, seed: int = 1,
-                    load: Sequence[str] | None = None, report: Report | None = None) -> Built:
+                    load: Sequence[str] | None = None, board_mhz: float = 0.0,
+                    report: Report | None = None) -> Built:
     """Synthesize, place, route and pack a design into ``output``, which appears whole, with a
-    Makefile that does so again. ``load``: what brings the bitstream to a board.
+    Makefile that does so again. ``load``: what brings the bitstream to a board, whose clock is
+    ``board_mhz``: a slower design is not to be loaded.
 
     ``files``: as ``generate.design_files`` gives them. ``pins``: the constraints of a board; where
     None, place and route chooses. Raises ``CompileError``: E865 (a tool is missing), E866 (it does
@@ -177,7 +179,7 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
         (work / MAKEFILE).write_text(makefile(family.bitstream, (
             (family.tools[0], "-q", "synthesis.ys"),
             (family.tools[1], *("design.asc" if part == PLACED else part for part in place)),
-            (family.tools[2], *family.pack)), load))
+            (family.tools[2], *family.pack)), load if built.mhz >= board_mhz else None))
     return built
 
 
@@ -192,7 +194,8 @@ def check_buildable(fpga: Fpga, output: Path, has_pins: bool) -> None:
     found = Diagnostics()
     if not has_pins and family.needs_pins:
         found.add("E885", fpga.device, "place and route of this family chooses no pins itself",
-                  got="no board", hint="name one that has this device, with --board")
+                  got="no board", hint="name one that has this device, with --board (the "
+                  "help of build has all)")
     with found.collecting():
         check_place(output, REMOVE)
     with found.collecting():
