@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from neurocompile.ir.target import TargetSpec
 
 
+WIDEST_LANES = "auto"
+
+
 def contract_of(name: str | None, dt_s: float | None, mode: str | None,
                 maximum: float | None) -> Contract:
     from neurocompile.contract import load_contract
@@ -50,13 +53,13 @@ def constraints_of(path: Path | None) -> Constraints:
 
 
 def lanes_of(text: str | None) -> tuple[int, ...]:
-    if text is None:
+    if text is None or text == WIDEST_LANES:
         return ()
     parts = [part.strip() for part in text.split(",")]
     if all(part.isdecimal() and 1 <= int(part) <= 256 for part in parts):
         return tuple(int(part) for part in parts)
     raise fail("E881", "--lanes", "not numbers of lanes", got=text, limit="1 to 256, by core",
-               hint="for example --lanes 8 or --lanes 8,4")
+               hint="for example --lanes 8 or --lanes 8,4; or --lanes auto")
 
 
 def thresholds_of(texts: list[str] | None) -> dict[str, int]:

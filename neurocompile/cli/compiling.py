@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from neurocompile.cli.arguments import (
+    WIDEST_LANES,
     check_writable,
     constraints_of,
     contract_of,
@@ -142,7 +143,8 @@ def compile_(model: Model, target: Target,
                  help="At most N neurons on a core; replaces the mapping file's.")] = None,
              lanes: Annotated[str | None, typer.Option(
                  metavar="N,...", help="Lanes of the cores of an FPGA, the last for all others; "
-                 "the compiler chooses where not stated.")] = None,
+                 "auto: as many as shorten a step and fit. The compiler chooses where not "
+                 "stated.")] = None,
              patchable: Annotated[bool, typer.Option(
                  "--patchable", help="Logic of an FPGA for any weights of this shape, so that "
                  "`patch-weights` can exchange them.")] = False,
@@ -155,7 +157,7 @@ def compile_(model: Model, target: Target,
         from neurocompile.report import tables
         from neurocompile.report.synthesis import show_resources
         from neurocompile.targets import load_target
-        from neurocompile_backends.rtl.command import resources_of
+        from neurocompile_backends.rtl.command import resources_of, with_widest_lanes
 
         if decay_rounding not in ("nearest", "floor"):
             raise fail("E207", "--decay-rounding", "there is no such rounding",
@@ -175,6 +177,8 @@ def compile_(model: Model, target: Target,
                                max_steps, accept_bounds, neurons_per_core,
                                replace(constraints_of(mapping), lanes=lanes_of(lanes)))
         build = api.compile(network, spec, contract=agreed, calibrate=data, options=options)
+        if lanes == WIDEST_LANES:
+            build = with_widest_lanes(build)
         said = [d for emitter in emitters for d in emitter.check(build.mapping)]
         build = replace(build, diagnostics=(*notes, *build.diagnostics, *said))
         bundles = [emitter.emit(build.mapping) for emitter in emitters]

@@ -107,5 +107,7 @@ def show_resources(console: Console, known: dict[str, Any]) -> None:
         *((f"core {c['core']}", c["lanes"], *(c[name] for name in names))
           for c in known["cores"]),
         ("bus and control", None, *(known["shared"][name] for name in names)),
+        *([("host link", None, *(known["link"][name] for name in names))]
+          if known["link"] else []),
         ("all", None, *(total[name] for name in names)),
         ("of", None, *(there[name] for name in names))])

@@ -101,10 +101,13 @@ def test_a_family_whose_tools_choose_no_pins_asks_for_a_board(tmp_path: Path) ->
 
 
 def test_a_build_becomes_a_bitstream_of_a_tang_nano_9k(tmp_path: Path) -> None:
-    known = build_bitstream_of(compiled("digits", "gowin-gw1nr9").mapping, tmp_path / "bit",
-                               board="tangnano9k", clock_mhz=27)
-    assert known["used"]["luts"] <= 2000
+    built = compiled("digits", "gowin-gw1nr9")
+    known = build_bitstream_of(built.mapping, tmp_path / "bit", board="tangnano9k", clock_mhz=27)
+    assert known["used"]["luts"] <= 2400
     assert known["used"]["brams"] <= known["available"]["brams"] == 26
+    assert_estimated(built, known, link=True)
+    assert known["used"] == {name: sum(part.get(name, 0) for part in known["parts"].values())
+                             for name in known["used"]}
     assert known["mhz"] >= known["wanted_mhz"] == 27
     assert known["load"] == ["openFPGALoader", "-b", "tangnano9k",
                              str(tmp_path / "bit" / "design.fs")]

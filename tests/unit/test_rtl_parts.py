@@ -63,13 +63,26 @@ def test_parts_sum_up_to_the_whole_and_cores_are_in_order() -> None:
         "bus.above_SB_LUT4_I1_LC": cell("ICESTORM_LC"),
         "$PACKER_GND": cell("ICESTORM_LC"), "clk$sb_io": cell("SB_IO"),
         "out_end_SB_LUT4_O_LC": cell("ICESTORM_LC")}
-    parts = parts_of({"modules": {"top": {"cells": cells}}}, FAMILIES["ice40"].cells)
+    parts = parts_of({"modules": {"top": {"cells": cells}}}, FAMILIES["ice40"].cells, {})
     assert list(parts) == ["core2", "core10", "bus", "top", "place and route"]
     assert parts["core2"].to_dict() == {
         "luts": 2, "ffs": 1, "brams": 1, "dsps": 1,
         "modules": {"neurons": {"luts": 1, "brams": 1, "dsps": 1}}}
     assert parts["core10"].used == {"luts": 1, "ffs": 1}
     assert sum(p.used.get("luts", 0) for p in parts.values()) == 6
+
+
+def test_parts_of_a_gowin_count_adders_as_logic_and_a_small_multiplier_as_half() -> None:
+    cells = {
+        "chip.core0.neurons.rest5_DFF_Q_1_D_ALU_SUM": cell("ALU"),
+        "chip.core0.neurons.valid5_DFFR_Q_D_LUT2_F": cell("LUT2"),
+        "chip.core0.neurons.valid5_DFFR_Q": cell("DFFR"),
+        "chip.core0.neurons.decay_v.y_MULT9X9_DOUT": cell("MULT9X9"),
+        "chip.core0.synapses.records.g_any.mem.0.0": cell("SP")}
+    family = FAMILIES["gowin"]
+    parts = parts_of({"modules": {"top": {"cells": cells}}}, family.cells, family.kinds)
+    assert parts["core0"].used == {"luts": 2, "ffs": 1, "dsps": 0.5, "brams": 1}
+    assert path_of("chip.core0.neurons.rest5_DFF_Q_1_D_ALU_SUM") == ("core0", "neurons", "rest5")
 
 
 def test_a_critical_path_names_each_signal_once_with_the_time_behind_it() -> None:

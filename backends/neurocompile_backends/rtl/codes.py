@@ -28,7 +28,7 @@ CODES: dict[str, tuple[str, str]] = {
              "are counted as synthesis makes them; logic cells are estimated, and refused where "
              "they are 15 % above. The message says what would fit."),
     "E881": ("impossible lanes", "The option --lanes takes numbers from 1 to 256, for targets that "
-             "are FPGAs."),
+             "are FPGAs; or auto, where there is an estimate of what the device has room for."),
     "E874": ("no such board", "The option --board names a board that this project has pins of, "
              "with the device that the network was compiled for."),
     "E870": ("board that does not answer", "Nothing came over the serial port for longer than "

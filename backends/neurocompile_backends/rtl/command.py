@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from neurocompile.diagnostics import CompileError, Diagnostics, fail
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.target import Fpga
+from neurocompile.passes.assemble import Assemble
 from neurocompile_backends.rtl.activity import latency, run_samples
 from neurocompile_backends.rtl.backend import backend
 from neurocompile_backends.rtl.emit.board import (
@@ -25,7 +26,8 @@ from neurocompile_backends.rtl.emit.board import (
 )
 from neurocompile_backends.rtl.emit.files import design_files
 from neurocompile_backends.rtl.emit.zynq import DRIVER, PART, SCRIPTS, TABLES, package_files
-from neurocompile_backends.rtl.estimate.lanes import resource_facts, too_large
+from neurocompile_backends.rtl.estimate.lanes import resource_facts, too_large, widest_lanes
+from neurocompile_backends.rtl.estimate.resources import is_estimated
 from neurocompile_backends.rtl.simulate.verilator import write_design
 from neurocompile_backends.rtl.synthesize.flow import (
     FAMILIES,
@@ -231,6 +233,24 @@ def _fpga(mapping: Mapping) -> Fpga:
         raise fail("E869", mapping.target.name, "this target is no FPGA", got="no table [fpga]",
                    hint="compile for one of the targets that have it: neurocompile targets")
     return fpga
+
+
+def with_widest_lanes(build: Build) -> Build:
+    """A build with as many lanes as shorten its steps and its device has room for
+    (``lanes.widest_lanes``): its mapping and options state them as if the user had. Raises
+    ``CompileError``: E881 (the device has no estimate), E863."""
+    fpga = build.mapping.target.fpga
+    if fpga is None or not is_estimated(fpga):
+        raise fail("E881", "--lanes auto", "there is no estimate of what this target has room for",
+                   got=build.mapping.target.name, hint="state numbers of lanes")
+    found = Diagnostics()
+    found.extend(backend.check(build.mapping))
+    found.raise_if_errors()
+    lanes = widest_lanes(Assemble().run(build.mapping), build.mapping)
+    mapped, options = build.mapping, build.options
+    return replace(
+        build, mapping=replace(mapped, constraints=replace(mapped.constraints, lanes=lanes)),
+        options=replace(options, constraints=replace(options.constraints, lanes=lanes)))
 
 
 def resources_of(mapping: Mapping) -> dict[str, object] | None:

@@ -3,8 +3,9 @@
 Yosys's ``memory_libmap`` gives every way to build a memory a cost and takes the cheapest: block
 RAMs of one of their widths, distributed RAM, or flip-flops and LUTs. The costs, and the shapes of
 the RAMs, are those of its libraries ``ice40/brams.txt``, ``ice40/spram.txt``,
-``lattice/brams_16kd.txt`` and ``lattice/lutrams_trellis.txt`` (Yosys 0.23 to 0.70). Before, its
-``opt_mem`` takes out columns that hold the same bit in every word.
+``lattice/brams_16kd.txt`` and ``lattice/lutrams_trellis.txt`` (Yosys 0.23 to 0.70), and
+``gowin/brams.txt`` and ``gowin/lutrams.txt`` (0.70). Before, its ``opt_mem`` takes out columns
+that hold the same bit in every word.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from neurocompile_backends.rtl.estimate.multipliers import outlives
 from neurocompile_backends.rtl.plan.design import ChipPlan, CorePlan, Image
 from neurocompile_backends.rtl.synthesize.contents import LEVELS
 from neurocompile_backends.rtl.synthesize.icestorm import ROWS
@@ -52,6 +54,8 @@ class Ram:
         (0: all).
     cost
         As Yosys's library states it.
+    scales
+        The cost is that of the bits which are used of it.
     """
 
     kind: Kind
@@ -63,6 +67,7 @@ class Ram:
     cost: int
     asynchronous: bool = False
     rom: bool = True
+    scales: bool = False
 
 
 RAMS: dict[str, tuple[Ram, ...]] = {
@@ -71,6 +76,9 @@ RAMS: dict[str, tuple[Ram, ...]] = {
     "ecp5": (Ram("distributed", 4, (4,), 4, 4, 0, 4, asynchronous=True, rom=False),
              Ram("block", 14, (1, 2, 4, 9, 18), 1, 18, 9, 128),
              Ram("block", 14, (1, 2, 4, 9, 18, 36), 36, 36, 9, 128)),
+    # Of its block RAMs the one with a port for each direction is never dearer than the others.
+    "gowin": (Ram("distributed", 4, (4,), 4, 4, 0, 4, asynchronous=True, rom=False, scales=True),
+              Ram("block", 14, (1, 2, 4, 9, 18, 36), 1, 36, 9, 128)),
 }
 """By family, in the order in which Yosys tries them."""
 
@@ -173,7 +181,8 @@ def _geometry(memory: Memory, ram: Ram) -> tuple[float, int, int]:
             continue
         ways = -(-memory.depth // (1 << (ram.address_bits - i)))
         count = -(-ways * _padded(memory, ram, width) // width)
-        cost = ram.cost * count + MUX * (ways - 1) * memory.columns + EMULATION
+        units = ways * memory.columns / width if ram.scales else count
+        cost = ram.cost * units + MUX * (ways - 1) * memory.columns + EMULATION
         if memory.writes and ways > 1:
             cost += DEMUX * ways
         if found is None or cost < best:
@@ -296,11 +305,12 @@ def _synaptic(core: CorePlan, name: str, place: str, inner: str, levels: int) ->
 
 
 def _states(p: dict[str, int], neurons: int) -> Memory:
-    """A membrane that is gone after each step is written and never read."""
-    width = p["V"] + (p["U"] if p["FILTER"] else 0) + (p["COUNT"] if p["DELAYED"] else 0) + (
-        p["REFRACTORY"])
-    forgets = "KEEP_V_BITS" not in p and p["KEEP_V"] == 0
-    return _ram("neurons.states", width, neurons, unread=range(p["V"] if forgets else 0))
+    """What is gone after each step is written and never read: a membrane, or a current."""
+    u = p["U"] if p["FILTER"] else 0
+    width = p["V"] + u + (p["COUNT"] if p["DELAYED"] else 0) + p["REFRACTORY"]
+    first = p["V"] if outlives(p, "V") else 0
+    last = p["V"] if outlives(p, "U") else p["V"] + u
+    return _ram("neurons.states", width, neurons, unread=range(first, last))
 
 
 def _queue(p: dict[str, int], neurons: int) -> Memory:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib import import_module, resources
+from typing import Any
 
 from neurocompile.ir.target import Fpga
 from neurocompile_backends.rtl.emit.files import LOG2_HOST_FIFO, word_bits
@@ -29,6 +30,7 @@ from neurocompile_backends.rtl.estimate.structure import Parts, core_parts, link
 from neurocompile_backends.rtl.plan.design import ChipPlan, CorePlan
 from neurocompile_backends.rtl.synthesize.contents import levels_of
 from neurocompile_backends.rtl.synthesize.flow import FAMILIES
+from neurocompile_backends.rtl.synthesize.parts import whole
 
 tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
@@ -42,19 +44,22 @@ GROUP = 7
 @dataclass(frozen=True)
 class Resources:
     """luts: logic cells of a 4-input LUT, with the flip-flops and carries that share them (iCE40),
-    or LUTs and those that are carries and RAM (ECP5). ``ffs``: flip-flops. ``brams``, ``dsps``,
-    ``sprams``: RAMs and multipliers, exact."""
+    or LUTs and those that are carries and RAM (ECP5, Gowin). ``ffs``: flip-flops. ``brams``,
+    ``dsps``, ``sprams``: RAMs and multipliers, exact; a 9 x 9 multiplier of a Gowin is half of
+    one."""
 
     luts: int = 0
     ffs: int = 0
     brams: int = 0
-    dsps: int = 0
+    dsps: float = 0
     sprams: int = 0
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        sums: list[Any] = [whole(getattr(self, f.name) + getattr(other, f.name))
+                           for f in fields(self)]
+        return Resources(*sums)
 
-    def over(self, limit: Resources) -> dict[str, tuple[int, int]]:
+    def over(self, limit: Resources) -> dict[str, tuple[float, int]]:
         """What is more than ``limit``: by name, (how much, limit)."""
         pairs = {f.name: (getattr(self, f.name), getattr(limit, f.name)) for f in fields(self)}
         return {name: pair for name, pair in pairs.items() if pair[0] > pair[1]}
@@ -86,7 +91,8 @@ def available(fpga: Fpga) -> Resources:
 
 def estimate(plan: ChipPlan, fpga: Fpga, *, link: bool = False) -> Estimate:
     """What the design takes of a device of a family that :func:`is_estimated`; ``link``: with the
-    host's UART, as for a board."""
+    host's UART, as for a board. It is always there where nothing can be built without a board."""
+    link = link or FAMILIES[fpga.family].needs_pins
     found = _estimate(plan, fpga, link, exchanged_levels(fpga))
     if exchanged_levels(fpga) and found.total.brams > fpga.brams:
         # Synthesis has no room for stand-ins in whole blocks, and does without them.
@@ -159,7 +165,7 @@ def _resources(modules: Mapping[str, Parts], memories: Iterable[Mapped],
         if mapped.kind in counts:
             counts[mapped.kind] += mapped.count
     dsps = sum(blocks_of(product, fpga.family) for product in products) if fpga.dsps else 0
-    return Resources(round(luts), round(ffs), counts["block"], dsps, counts["large"])
+    return Resources(round(luts), round(ffs), counts["block"], whole(dsps), counts["large"])
 
 
 @cache

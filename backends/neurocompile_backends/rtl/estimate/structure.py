@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neurocompile_backends.rtl.estimate.memories import Mapped
-from neurocompile_backends.rtl.estimate.multipliers import Product, blocks_of
+from neurocompile_backends.rtl.estimate.multipliers import Product, blocks_of, outlives
 from neurocompile_backends.rtl.plan.design import ChipPlan, CorePlan
 
 Parts = dict[str, float]
@@ -109,7 +109,6 @@ def _synapses(p: dict[str, int]) -> Parts:
         "lane_late": lanes * addr if lists and late else 0,
         "lane_zero": lanes * weight if lists else 0,
         "shifts": lanes * weight * (_distinct(p, "F_SHIFT") - 1) if p["SHIFTS"] else 0,
-        "lane_product": lanes * p["PRODUCT"] if payload else 0,
         "banks": banks,
         "host_written": p["SPRAM"] * (p["WORD"] + lanes * p["DENSE_BITS"] / 16)}
 
@@ -132,12 +131,15 @@ def _accumulators(p: dict[str, int]) -> Parts:
     lanes, addr = p["LANES"], p["ADDR"]
     # Where all walk rows they share an address.
     addresses = lanes if p["SPARSE_WORDS"] else 1
-    return {"one": 1.0, "sums": lanes * p["ACC"], "lanes": lanes, "address": addr * addresses}
+    # Products are registers of the synapses, named after the port here that they feed.
+    products = min(p["PRODUCT"], p["ACC"]) if p["PAYLOAD"] > 1 else 0
+    return {"one": 1.0, "sums": lanes * p["ACC"], "lanes": lanes, "address": addr * addresses,
+            "lane_product": lanes * products}
 
 
 def _neurons(p: dict[str, int]) -> Parts:
-    u = p["U"] if p["FILTER"] else 0
-    v = p["V"] if "KEEP_V_BITS" in p or p["KEEP_V"] else 0
+    u = p["U"] if p["FILTER"] and outlives(p, "U") else 0
+    v = p["V"] if outlives(p, "V") else 0
     total, count = p["SUM"], p["COUNT"]
     stages = count + p["DELAYED"]
     current = min(total, p["ACC"] + p["SHIFT"] if not u else total)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from neurocompile_backends.rtl.synthesize.contents import (
 )
 from neurocompile_backends.rtl.synthesize.folders import check_place, whole_folder
 from neurocompile_backends.rtl.synthesize.makefile import makefile
-from neurocompile_backends.rtl.synthesize.parts import critical_path, parts_of
+from neurocompile_backends.rtl.synthesize.parts import critical_path, parts_of, whole
 
 REMOVE = "remove it, or name a new directory with -o"
 TIMEOUT_SECONDS = 3600
@@ -50,8 +50,10 @@ class Family:
     """What a family is built with: the tools (synthesis, place and route, a packer, and where
     contents are put in what unpacks again), and the commands between them. ``{device}``,
     ``{package}``, ``{clock}``, ``{seed}`` and ``{top}`` are filled in; ``pins``: how place and
-    route is told of the file ``pins``. ``block``: the block RAM of a device; where it is named,
-    contents are put in after place and route."""
+    route is told of the file ``pins``. ``cells``: what is counted, in cells of the report of place
+    and route, each with how much of it it is; ``kinds``: which of these a placed cell is, where it
+    has another name. ``block``: the block RAM of a device; where it is named, contents are put in
+    after place and route."""
 
     tools: tuple[str, ...]
     synthesize: str
@@ -59,7 +61,8 @@ class Family:
     pins: tuple[str, ...]
     pack: tuple[str, ...]
     bitstream: str
-    cells: Mapping[str, str]
+    cells: Mapping[str, Mapping[str, float]]
+    kinds: Mapping[str, str] = field(default_factory=dict)
     block: str = ""
     needs_pins: bool = False  # place and route chooses none itself
 
@@ -71,22 +74,28 @@ FAMILIES: dict[str, Family] = {
         ("--{device}", "--package", "{package}", "--json", "design.json", "--asc", PLACED,
          "--pcf-allow-unconstrained"),
         ("--pcf", "pins"), ("design.asc", "design.bin"), "design.bin",
-        {"luts": "ICESTORM_LC", "brams": "ICESTORM_RAM", "dsps": "ICESTORM_DSP",
-         "sprams": "ICESTORM_SPRAM"}, "SB_RAM40_4K"),
+        {"luts": {"ICESTORM_LC": 1}, "brams": {"ICESTORM_RAM": 1}, "dsps": {"ICESTORM_DSP": 1},
+         "sprams": {"ICESTORM_SPRAM": 1}}, block="SB_RAM40_4K"),
     "ecp5": Family(
         ("yosys", "nextpnr-ecp5", "ecppack"),
         "synth_ecp5 -top {top} -json design.json",
         ("--{device}", "--package", "{package}", "--json", "design.json", "--textcfg",
          "design.config", "--lpf-allow-unconstrained"),
         ("--lpf", "pins"), ("--compress", "design.config", "design.bit"), "design.bit",
-        {"luts": "TRELLIS_COMB", "ffs": "TRELLIS_FF", "brams": "DP16KD", "dsps": "MULT18X18D"}),
+        {"luts": {"TRELLIS_COMB": 1}, "ffs": {"TRELLIS_FF": 1}, "brams": {"DP16KD": 1},
+         "dsps": {"MULT18X18D": 1}}),
     # GW1N-9C is what the open tools call the die of the GW1NR-9C on the Tang Nano 9K.
     "gowin": Family(
         ("yosys", "nextpnr-himbaechel-gowin", "gowin_pack"),
         "synth_gowin -top {top} -json design.json",
         ("--device", "{device}", "--vopt", "family=GW1N-9C", "--json", "design.json"),
         ("--vopt", "cst=pins"), ("-d", "GW1N-9C", "-o", "design.fs", "placed.json"), "design.fs",
-        {"luts": "LUT4", "ffs": "DFF", "brams": "BSRAM", "dsps": "MULT18X18"}, needs_pins=True),
+        # A bit of an adder takes the place of a LUT.
+        {"luts": {"LUT4": 1, "ALU": 1}, "ffs": {"DFF": 1}, "brams": {"BSRAM": 1},
+         "dsps": {"MULT18X18": 1, "MULT9X9": 0.5, "MULT36X36": 4}},
+        kinds={**dict.fromkeys(("LUT1", "LUT2", "LUT3"), "LUT4"),
+               **dict.fromkeys(("DFFE", "DFFR", "DFFRE", "DFFS", "DFFSE"), "DFF"),
+               **dict.fromkeys(("SP", "SDP", "DP"), "BSRAM")}, needs_pins=True),
 }
 
 
@@ -108,7 +117,7 @@ class Built:
 
     device: str
     bitstream: str
-    used: dict[str, int]
+    used: dict[str, float]
     available: dict[str, int]
     mhz: float
     wanted_mhz: float
@@ -331,14 +340,17 @@ def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | Non
 def _read(work: Path, fpga: Fpga, family: Family, clock_mhz: float) -> Built:
     found = json.loads((work / "nextpnr.json").read_text())
     use = found["utilization"]
-    used = {name: int(use[cell]["used"]) for name, cell in family.cells.items() if cell in use}
-    there = {name: int(use[cell]["available"]) for name, cell in family.cells.items()
-             if cell in use}
+    counted = {name: {cell: size for cell, size in cells.items() if cell in use}
+               for name, cells in family.cells.items()}
+    used = {name: whole(sum(size * use[cell]["used"] for cell, size in cells.items()))
+            for name, cells in counted.items() if cells}
+    there = {name: int(use[next(iter(cells))]["available"])
+             for name, cells in counted.items() if cells}
     clocks = [float(clock["achieved"]) for clock in found["fmax"].values()]
     path = next((p["path"] for p in found.get("critical_paths", [])
                  if p["from"] == p["to"]), ())  # of one clock
     placed = work / "placed.json"
-    parts = parts_of(json.loads(placed.read_text()), family.cells)
+    parts = parts_of(json.loads(placed.read_text()), family.cells, family.kinds)
     placed.unlink()  # many times as large as all the rest
     return Built(f"{fpga.family} {fpga.device} {fpga.package}", family.bitstream, used, there,
                  min(clocks, default=0.0), clock_mhz, critical_path(path),

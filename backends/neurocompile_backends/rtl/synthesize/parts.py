@@ -15,8 +15,8 @@ from typing import Any
 TOP, PLACER = "top", "place and route"
 """Parts without a module: glue between modules, and what place and route adds (carries' feeds)."""
 
-_CELL = re.compile(r"_(?:SB|TRELLIS|LUT[4567]|PFUMX|L6MUX21|CCU2C|DP16KD|MULT18X18D|ALU54B)(?=_|$)"
-                   r"|\$_")
+_CELL = re.compile(r"_(?:SB|TRELLIS|LUT[1-7]|PFUMX|L6MUX21|CCU2C|DP16KD|MULT18X18D|ALU54B"
+                   r"|DFF[RSE]*|ALU|MUX2|MULT\d+X\d+)(?=_|$)|\$_")
 """Where Yosys appends kinds of cells and their ports to the name of a wire, or nextpnr its own."""
 
 _BOARD = {"chip": "", "host": "host link", "id_halves": "host link"}
@@ -27,8 +27,8 @@ _BOARD = {"chip": "", "host": "host link", "id_halves": "host link"}
 class Part:
     """What a part takes: luts, ffs, brams, dsps, sprams. ``modules``: the same within it."""
 
-    used: dict[str, int] = field(default_factory=dict)
-    modules: dict[str, dict[str, int]] = field(default_factory=dict)
+    used: dict[str, float] = field(default_factory=dict)
+    modules: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {**self.used, "modules": dict(sorted(self.modules.items()))}
@@ -56,30 +56,36 @@ def part_of(cell: str) -> tuple[str, str]:
     return path[0], path[1] if len(path) > 2 else ""
 
 
-def parts_of(placed: Mapping[str, Any], cells: Mapping[str, str]) -> dict[str, Part]:
+def parts_of(placed: Mapping[str, Any], cells: Mapping[str, Mapping[str, float]],
+             kinds: Mapping[str, str]) -> dict[str, Part]:
     """The parts of a placed design (nextpnr's ``--write``), sorted by name, cores by number.
 
-    ``cells``: what is counted -> the type of cell. A flip-flop within a logic cell of an iCE40 is
-    counted as one, too. The sum over all parts is what the whole design takes.
+    ``cells``, ``kinds``: as a family has them (``synthesis.Family``). A flip-flop within a logic
+    cell of an iCE40 is counted as one, too. The sum over all parts is what the whole design takes.
     """
-    kinds = {cell: what for what, cell in cells.items()}
+    counts = {cell: (what, size) for what, sizes in cells.items() for cell, size in sizes.items()}
     found: dict[str, Part] = {}
     for module in placed["modules"].values():
         for name, cell in module["cells"].items():
-            what = kinds.get(cell["type"])
-            if what is None:
+            count = counts.get(kinds.get(cell["type"], cell["type"]))
+            if count is None:
                 continue
             where, inner = part_of(name)
             part = found.setdefault(where, Part())
-            counted = [what]
+            counted = [count]
             if cell["type"] == "ICESTORM_LC" and _is_set(cell["parameters"].get("DFF_ENABLE", "0")):
-                counted.append("ffs")
-            for count in counted:
-                part.used[count] = part.used.get(count, 0) + 1
+                counted.append(("ffs", 1))
+            for what, size in counted:
+                part.used[what] = whole(part.used.get(what, 0) + size)
                 if inner:
                     within = part.modules.setdefault(inner, {})
-                    within[count] = within.get(count, 0) + 1
+                    within[what] = whole(within.get(what, 0) + size)
     return {name: found[name] for name in sorted(found, key=_order)}
+
+
+def whole(amount: float) -> float:
+    """An ``int`` where it is one: half a multiplier is an amount, too."""
+    return int(amount) if amount == int(amount) else amount
 
 
 def critical_path(hops: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, float], ...]:
