@@ -228,6 +228,9 @@ def simulate(model: Network | DiscreteNetwork | Build, inputs: Any, *, steps: in
     serial port of a board that has the build's bitstream; it runs the samples (docs/fpga.md).
     Raises ``CompileError``.
     """
+    if port is not None and not isinstance(model, Build):
+        raise fail("E875", "port", "a board runs a build, not a network", got=port,
+                   hint="compile it first")
     if isinstance(model, Network):
         model = discretize(model, load_contract(contract if contract is not None else Contract(),
                                                 dt_s=dt_s))
@@ -248,7 +251,7 @@ def verify(build: Build, inputs: Any, *, steps: int | None = None,
     (docs/rtl.md); compared is then what the host gets, and every cycle but a board's.
     ``bitstream``: the folder that `build` or `patch-weights` made; None: one is built for the
     check. ``port``: the serial port of a board that has it. Raises ``CompileError``: E875, E876,
-    E870 to E873.
+    E860 to E867, E870 to E873, E877, E879.
     """
     from neurocompile.backend import stated_level
     from neurocompile.verification.run import verify as run_verify
@@ -423,15 +426,16 @@ def _simulate_build(build: Build, data: Dataset, probes: Sequence[str], backend:
     (executor,) = at_level([load_backend(backend)], stated_level(None, port=port))
     found = Diagnostics()
     found.extend(executor.check(build.mapping))
+    if port is not None:
+        for p, q in wanted:
+            if q != "s" or p not in outputs:
+                found.add("E643", f"{p}:{q}", "a board shows only what it sends",
+                          limit=", ".join(f"{name}:s" for name in sorted(outputs)),
+                          hint="leave out --port, and the RTL is simulated")
     found.raise_if_errors()
     encoded = encode_inputs(network, grids(data), data.n_steps)
     run = executor.run(build.mapping, encoded, asked, progress=progress)
     stores = {"s": run.s, "u": run.u, "v": run.v}
-    for p, q in wanted:
-        if p not in stores[q]:
-            found.add("E643", f"{p}:{q}", "this cannot be seen", got=run.unseen,
-                      hint="leave out --port, and the RTL is simulated")
-    found.raise_if_errors()
     latency = {p.name: p.latency for p in network.populations}
     shapes = {p.name: p.shape for p in network.populations}
     arrays = {port.name: _reshaped(run.s[port.population], port.shape)

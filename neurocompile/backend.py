@@ -144,9 +144,12 @@ def at_level(backends: Sequence[Backend], level: Level | None) -> list[Backend]:
     if level is None:
         return list(backends)
     if not any(isinstance(backend, Leveled) for backend in backends):
-        raise fail("E875", "--level", "no backend that is asked for has levels", got=level.name,
+        option, got = ("--port", level.port) if level.port is not None else (
+            "--bitstream", str(level.folder)) if level.folder is not None else (
+            "--level", level.name)
+        raise fail("E875", option, "it is for the backend rtl, which is not among these", got=got,
                    limit=", ".join(backend.name for backend in backends),
-                   hint="rtl has: for example --backends reference,rtl")
+                   hint="verify with --backends reference,rtl; simulate with --backend rtl")
     return [b.at_level(level) if isinstance(b, Leveled) else b for b in backends]
 
 

@@ -4,8 +4,9 @@ Every problem a user can cause is a :class:`Diagnostic` with a stable code. Chec
 all of them in :class:`Diagnostics` and raise one :class:`CompileError` that carries the whole
 list, so that a user sees every violation at once.
 
-Codes start with ``E`` (error: nothing is written), ``W`` (warning: the result differs from
-what the input says in a way that is stated) or ``I`` (information). The hundreds tell the part:
+Codes start with ``E`` (error: nothing is written, but for E887), ``W`` (warning: the result
+differs from what the input says in a way that is stated) or ``I`` (information). The hundreds tell
+the part:
 1 reading files, 2 contract, 3 graph and timing, 4 quantization, 5 targets and mapping,
 6 data, 7 build directories, 8 backends and verification, 9 the machine.
 """

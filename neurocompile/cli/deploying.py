@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,7 +37,6 @@ def build(build: BuildPath,
     with reporting(as_json):
         from neurocompile import api
         from neurocompile.report.synthesis import show_bitstream
-        from neurocompile.report.tables import show_diagnostics
         from neurocompile_backends.rtl.command import build_bitstream_of
 
         place = output if output is not None else build / "bitstream"
@@ -46,12 +46,20 @@ def build(build: BuildPath,
         with err.status("synthesis") as status:
             known = build_bitstream_of(built.mapping, place, board=board, clock_mhz=clock,
                                        seed=seed, data=loaded, report=status.update)
-        found = [Diagnostic(**d) for d in known["diagnostics"]]
-        emit(known, as_json, lambda: show_bitstream(out, known), ok=not found)
-        if found:
-            if not as_json:
-                show_diagnostics(err, found)
-            raise typer.Exit(1)
+        _emit_built(known, as_json, lambda: show_bitstream(out, known))
+
+
+def _emit_built(known: dict[str, Any], as_json: bool, show: Callable[[], None]) -> None:
+    """Facts of what was written, and what is wrong with it all the same."""
+    from neurocompile.report.tables import show_diagnostics
+
+    found = [Diagnostic(**d) for d in known["diagnostics"]]
+    failed = any(d.is_error for d in found)
+    emit(known, as_json, show, ok=not failed)
+    if not as_json:
+        show_diagnostics(err, found)
+    if failed:
+        raise typer.Exit(1)
 
 
 def patch_weights(build: BuildPath, model: Annotated[Path, typer.Argument(
@@ -71,7 +79,7 @@ def patch_weights(build: BuildPath, model: Annotated[Path, typer.Argument(
 
         with err.status("compiling") as status:
             known = patch_weights(build, model, output, bitstream=bitstream, report=status.update)
-        emit(known, as_json, lambda: show_patched(out, known))
+        _emit_built(known, as_json, lambda: show_patched(out, known))
 
 
 def disassemble(build: BuildPath,

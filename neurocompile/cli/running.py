@@ -46,7 +46,7 @@ def simulate(path: ModelOrBuild, data: Input,
                  metavar="NAME", help="What runs a BUILD; simulator if not stated.")] = None,
              port: SerialPort = None, as_json: Json = False) -> None:
     """Run a MODEL in float, or a BUILD in integers."""
-    _check_simulate(is_build(path), contract, dt, backend or port)
+    _check_simulate(is_build(path), contract, dt, port if backend is None else backend)
     with reporting(as_json):
         from neurocompile import api, facts, flow
         from neurocompile.report import tables
@@ -63,7 +63,8 @@ def simulate(path: ModelOrBuild, data: Input,
         in_samples = is_build(path) and backend != "reference"
         with progress("simulating", loaded.n_samples if in_samples else loaded.n_steps) as tick:
             run = api.simulate(model, loaded, probes=probe or (), port=port,
-                               backend=backend or ("rtl" if port else "simulator"), progress=tick)
+                               backend=backend or ("simulator" if port is None else "rtl"),
+                               progress=tick)
         run.save(output)
         known = facts.run_facts(run)
         emit({"path": str(output), **known}, as_json,

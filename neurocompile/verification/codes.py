@@ -16,7 +16,8 @@ CODES: dict[str, tuple[str, str]] = {
     "E640": ("arrays do not match the inputs", "A name or shape differs."),
     "E641": ("which output", "A network with several outputs needs to be told which is decoded."),
     "E642": ("labels outside the output", "A label is no index of the output's elements."),
-    "E643": ("no such probe", "Probes are POP:s, POP:u or POP:v."),
+    "E643": ("no such probe", "Probes are POP:s, POP:u or POP:v. A board shows only what it "
+             "sends."),
     "E644": ("no such decoding", "--decode is count, last or max."),
     "E717": ("build without mapping", "The build was written by something else than compile."),
     "E801": ("no such backend", "No installed package provides it."),

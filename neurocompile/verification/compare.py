@@ -48,7 +48,7 @@ class RunComparison:
                 self.differences[key] = self.differences.get(key, 0) + wrong
                 self.compared[key] = self.compared.get(key, 0) + ours.size
                 self.not_zero[key] = self.not_zero.get(key, 0) + int(np.count_nonzero(ours))
-        self.unseen = candidate.unseen or self.unseen
+        self.unseen = candidate.unseen or reference.unseen or self.unseen
         for what, (wrong, compared) in candidate.checked.items():
             before = self.own.get(what, (0, 0))
             self.own[what] = before[0] + wrong, before[1] + compared

@@ -21,6 +21,7 @@ from cli_tools import DIGITS, DIGITS_CONTRACT, facts, run, succeed, write_data
 from datasets import digits
 
 import neurocompile as nc
+from neurocompile.diagnostics import CompileError
 from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.emit.board import board_files, load_board
 from neurocompile_backends.rtl.simulate.simulated_port import (
@@ -162,10 +163,11 @@ def test_a_cable_that_is_pulled_is_said(folder: Path, board: BuiltBoard) -> None
     assert (found["code"], found["message"]) == ("E877", "the serial port went away")
 
 
-def refused(*args: object) -> list[str]:
+def refused(*args: object) -> list[tuple[str, str]]:
+    """Code and subject of all that is found."""
     result = run(*args, "--json")
     assert result.exit_code == 1, result.output
-    return [d["code"] for d in json.loads(result.stdout)["diagnostics"]]
+    return [(d["code"], d["subject"]) for d in json.loads(result.stdout)["diagnostics"]]
 
 
 def test_a_port_that_is_not_there_is_said(folder: Path) -> None:
@@ -175,33 +177,45 @@ def test_a_port_that_is_not_there_is_said(folder: Path) -> None:
     assert (found["code"], found["subject"]) == ("E877", str(folder / "ttyUSB7"))
 
 
-@pytest.mark.parametrize("options", [
-    ("--level", "netlist", "--port", "x"), ("--level", "board"), ("--level", "rtl", "--port", "x"),
-    ("--bitstream", "x"), ("--bitstream", "x", "--port", "x")])
-def test_a_port_is_for_a_board_and_a_bitstream_to_be_read(folder: Path,
-                                                          options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("options", "subject"), [
+    (("--level", "netlist", "--port", "x"), "--port"), (("--level", "board"), "--port"),
+    (("--level", "rtl", "--port", "x"), "--port"), (("--bitstream", "x"), "--bitstream"),
+    (("--bitstream", "x", "--port", "x"), "--bitstream")])
+def test_a_port_is_for_a_board_and_a_bitstream_to_be_read(folder: Path, options: tuple[str, ...],
+                                                          subject: str) -> None:
     assert refused("verify", folder / "build", "-i", folder / "data.npz", "--backends",
-                   "reference,rtl", *options) == ["E875"]
+                   "reference,rtl", *options) == [("E875", subject)]
+
+
+@pytest.mark.parametrize("option", ["--port", "--bitstream", "--level"])
+def test_without_the_backend_rtl_the_option_is_named_that_was_stated(folder: Path,
+                                                                     option: str) -> None:
+    assert refused("verify", folder / "build", "-i", folder / "data.npz", option, "netlist"
+                   ) == [("E875", option)]
 
 
 def test_what_a_board_cannot_run_is_refused_before_its_port_is_opened(folder: Path,
                                                                       tmp_path: Path) -> None:
     data, out = folder / "data.npz", tmp_path / "run.npz"
     common = ("-i", data, "-o", out, "--port", "nowhere")
-    assert refused("simulate", folder / "build", *common, "--backend", "simulator") == ["E875"]
+    assert refused("simulate", folder / "build", *common, "--backend", "simulator"
+                   ) == [("E875", "--port")]
+    assert refused("simulate", folder / "build", "-i", data, "-o", out, "--port", ""
+                   ) == [("E877", "")]
     succeed("compile", DIGITS, "-t", "loihi1", "-c", DIGITS_CONTRACT, "-o", tmp_path / "loihi")
-    assert "E876" in refused("simulate", tmp_path / "loihi", *common)
+    assert "E876" in dict(refused("simulate", tmp_path / "loihi", *common))
+    with pytest.raises(CompileError, match="E875 port: a board runs a build"):
+        nc.simulate(nc.load(DIGITS), data, port="nowhere")
     result = run("simulate", DIGITS, *common)
     assert result.exit_code == 2
     assert not out.exists()
 
 
-def test_states_inside_of_a_board_are_not_seen(folder: Path, board: BuiltBoard,
-                                               tmp_path: Path) -> None:
-    with plugged_in(board) as port:
-        assert refused("simulate", folder / "build", "-i", folder / "data.npz", "-o",
-                       tmp_path / "run.npz", "--port", port, "--probe", "1:v",
-                       "--probe", "3:s") == ["E643"]
+def test_states_inside_of_a_board_are_refused_before_its_port_is_opened(folder: Path,
+                                                                        tmp_path: Path) -> None:
+    assert refused("simulate", folder / "build", "-i", folder / "data.npz", "-o",
+                   tmp_path / "run.npz", "--port", "nowhere", "--probe", "1:v", "--probe", "3:s",
+                   "--probe", "3:u") == [("E643", "1:v"), ("E643", "3:u")]
     assert not (tmp_path / "run.npz").exists()
 
 

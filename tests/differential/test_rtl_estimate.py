@@ -150,6 +150,15 @@ def test_a_network_that_no_lanes_make_fit_is_planned_once(monkeypatch: pytest.Mo
     assert len(planned) == 1
 
 
+def test_lanes_that_the_hardware_cannot_have_are_refused_by_every_compile(tmp_path: Path) -> None:
+    """Also by one that writes no Verilog: others would refuse the build later."""
+    done = run("compile", DIGITS, "-t", "ice40-hx8k", "-c", DIGITS_CONTRACT, "--lanes", "8,4",
+               "-o", tmp_path / "build")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("E863 --lanes")
+    assert not (tmp_path / "build").exists()
+
+
 def test_lanes_for_cores_that_are_not_there_are_refused() -> None:
     (found,) = backend.check(compiled("digits", "ice40-hx8k", (8, 4)).mapping)
     assert (found.code, found.subject, found.got) == ("E863", "--lanes", "8,4")
@@ -181,7 +190,7 @@ def test_the_link_of_a_board_is_reserved_where_lanes_are_chosen() -> None:
 
 
 def test_lanes_auto_are_as_many_as_shorten_a_step_and_fit() -> None:
-    """Three cores of an ECP5: the slowest are widened, and the cycles of a real sample fall."""
+    """Two cores of an ECP5: the slowest are widened, and the cycles of a real sample fall."""
     recorded = recording("mnist_cnn", 1)
     built = nc.compile(recorded.network, "ecp5-85f", contract=contract_of("mnist_cnn", recorded))
     wide = with_widest_lanes(built)

@@ -31,6 +31,7 @@ from neurocompile.verification.evaluate import grids
 from neurocompile.verification.report import VerificationReport
 from neurocompile_backends.rtl.backend import plan_of
 from neurocompile_backends.rtl.emit.board import board_files
+from neurocompile_backends.rtl.host.driver import Description
 from neurocompile_backends.rtl.plan.design import ChipPlan
 from neurocompile_backends.rtl.simulate import bitstream, netlist
 from neurocompile_backends.rtl.simulate.bitstream import (
@@ -228,6 +229,9 @@ def test_a_bitstream_of_other_weights_is_refused_by_its_id(
 def test_a_bitstream_of_other_weights_fails_where_its_id_is_right(
         digits: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """The host has the ID of the board's network, and compares with the other."""
+    files = {"rtl.json": (digits.read.bits.root / "rtl.json").read_bytes()}
+    monkeypatch.setattr(bitstream.Description, "load", staticmethod(  # which finds the other here
+        lambda _, program: Description.of(files, program)))
     read = replace(digits.read, plan=plan_of(digits.other.mapping))
     assert fails(digits.verify(digits.other, read, monkeypatch))
 

@@ -501,7 +501,7 @@ def test_without_pyserial_a_port_says_how_to_install_it(monkeypatch: pytest.Monk
         raise ImportError(name)
 
     monkeypatch.setattr(host_driver, "import_module", missing)
-    with pytest.raises(CompileError, match="pip install pyserial"):
+    with pytest.raises(CompileError, match=r"E873 pyserial.*pip install pyserial"):
         open_port("/dev/ttyUSB1", 1_000_000)
 
 

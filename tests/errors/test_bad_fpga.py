@@ -72,7 +72,7 @@ def bitstream(build: Build, tmp_path: Path) -> Path:
     folder = tmp_path / "bitstream"
     verilator.write_design({**files, PLACED: b".device 8k\n"}, folder)
     synthesis.write_layout(folder, Layout({}, ()), {**files, PLACED: b".device 8k\n"})
-    (folder / RESOURCES).write_text('{"patchable": true, "why_not": ""}')
+    (folder / RESOURCES).write_text('{"patchable": true, "why_not": "", "mhz": 50}')
     return folder
 
 
@@ -121,6 +121,15 @@ def test_a_design_slower_than_its_board_is_not_to_be_loaded(
     document = json.loads(run("build", "build", "--board", BOARD, "--json").stdout)
     assert document["ok"] == (not status)
     assert [d["code"] for d in document["diagnostics"]] == ["E887"] * status
+
+
+def test_what_loads_a_bitstream_is_said_where_the_design_is_fast_enough() -> None:
+    """Of `build` and of `patch-weights` alike."""
+    board, found = load_board(BOARD), Diagnostics()
+    assert command._loading(board, 12.0, Path("design.bin"), found)
+    assert not list(found)
+    assert command._loading(board, 11.9, Path("design.bin"), found) is None
+    assert [d.code for d in found] == ["E887"]
 
 
 def test_the_makefile_of_a_design_slower_than_its_board_loads_nothing(

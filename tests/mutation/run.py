@@ -50,10 +50,10 @@ from rtl_corners import CORNERS  # noqa: E402
 from test_rtl_corners import difference, difference_after_reset, reference  # noqa: E402
 
 from neurocompile.passes.assemble import Assemble  # noqa: E402
-from neurocompile_backends.rtl import verilator  # noqa: E402
 from neurocompile_backends.rtl.emit.board import BOARD_MODULES, board_files  # noqa: E402
 from neurocompile_backends.rtl.emit.files import MODULES, design_files  # noqa: E402
 from neurocompile_backends.rtl.plan.chip import plan_chip  # noqa: E402
+from neurocompile_backends.rtl.simulate import verilator  # noqa: E402
 from neurocompile_backends.rtl.simulate.simulated_port import build_board  # noqa: E402
 
 LIST = HERE / "mutants.csv"

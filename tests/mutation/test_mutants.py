@@ -21,6 +21,13 @@ LIST = Path(__file__).parent / "mutants.csv"
 ROWS = list(csv.DictReader(LIST.open(newline="")))
 
 
+def test_the_program_that_makes_the_list_starts() -> None:
+    program = Path(__file__).with_name("run.py")
+    done = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_at_least_95_percent_of_those_that_can_be_are_found() -> None:
     results = [row["result"] for row in ROWS]
     assert set(results) <= {"killed", "survived", "equivalent", "lint"}

@@ -100,8 +100,8 @@ def test_a_critical_path_names_each_signal_once_with_the_time_behind_it() -> Non
 
 @pytest.mark.parametrize("name", ["mnist_mlp", "fsdd_rcubalif", "fsdd_delay"])
 def test_what_cores_do_is_what_the_cycles_count_and_the_neurons_sent(name: str) -> None:
-    """Words of synapses and idle cycles after them are the cycles that ``rtl.cycles`` walks; flits
-    are counted a second time from each spike on."""
+    """Words of synapses and idle cycles after them are the cycles that ``rtl.plan.cycles`` walks;
+    flits are counted a second time from each spike on."""
     recorded = recording(name, 2)
     built = nc.compile(recorded.network, "ecp5-25f", contract=contract_of(name, recorded))
     plan = plan_of(built.mapping)

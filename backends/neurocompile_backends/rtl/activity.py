@@ -65,7 +65,7 @@ class Samples:
 
 def run_samples(mapping: Mapping, data: Dataset,
                 progress: Callable[[int], None] | None = None) -> Samples:
-    """The functional simulator says what is sent, ``rtl.cycles`` how long it takes. Raises
+    """The functional simulator says what is sent, ``rtl.plan.cycles`` how long it takes. Raises
     ``CompileError``: E863."""
     plan = backend.plan(mapping)
     encoded = encode_inputs(mapping.quantized, grids(data), data.n_steps)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 class RtlBackend:
     """Event-driven cores in Verilog. A run holds the cycles of every step against
-    ``rtl.cycles``, and repeats every sample with a host that stalls."""
+    ``rtl.plan.cycles``, and repeats every sample with a host that stalls."""
 
     name = "rtl"
     takes_teacher = False
@@ -96,7 +96,7 @@ backend = RtlBackend()
 
 
 def plan_of(mapping: CoreMapping) -> ChipPlan:
-    """The hardware of a mapping. Raises ``rtl.design.Unsupported``."""
+    """The hardware of a mapping. Raises ``rtl.plan.design.Unsupported``."""
     from neurocompile.passes.assemble import Assemble
     from neurocompile_backends.rtl.estimate.lanes import planned
 

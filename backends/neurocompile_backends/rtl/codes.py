@@ -32,12 +32,12 @@ CODES: dict[str, tuple[str, str]] = {
     "E874": ("no such board", "The option --board names a board that this project has pins of, "
              "with the device that the network was compiled for."),
     "E870": ("board that does not answer", "Nothing came over the serial port for longer than "
-             "`timeout_s`."),
+             "5 s (`timeout_s` of BoardHost)."),
     "E871": ("board with another network", "The bitstream on the board was made from another "
              "network or mapping than the program."),
     "E872": ("bytes lost between host and board", "The link found a word that is incomplete or "
              "does not exist. The run has no result; the next one begins with a reset."),
-    "E876": ("target without this level", "A netlist can be simulated where synthesis is called, a "
+    "E876": ("target without this level", "A netlist can be simulated for iCE40 and ECP5, a "
              "bitstream where a tool reads it back: icebox_vlog, for iCE40. A board is for the "
              "targets of those that this project has pins of."),
     "E873": ("library for serial ports that is missing", "Boards are driven through pyserial, "

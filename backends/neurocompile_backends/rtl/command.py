@@ -93,19 +93,24 @@ def build_bitstream_of(mapping: Mapping, output: Path, *, board: str | None = No
             pins=constraints(there, fpga.family), clock_mhz=max(clock_mhz, board_mhz), seed=seed,
             load=loading_command(there, Path(FAMILIES[fpga.family].bitstream)),
             board_mhz=board_mhz, report=report)
-        if built.mhz >= board_mhz:
-            load = loading_command(there, output / built.bitstream)
-        else:
-            found.add("E887", there.name, "the design is slower than the clock of this board",
-                      got=f"{built.mhz:.1f} MHz", limit=f"{board_mhz:g} MHz",
-                      hint="do not load it: build with another --seed, or compile with fewer "
-                      "--lanes")
+        load = _loading(there, built.mhz, output / built.bitstream, found)
     known = built.to_dict()
     if samples is not None:
         known["samples"] = latency(samples, built.mhz if there is None else there.clock_hz / 1e6)
         _replace(output / RESOURCES, json.dumps(known, indent=1) + "\n")
     return {"output": str(output), "board": there and there.name, **known, "load": load,
             "diagnostics": [d.to_dict() for d in found]}
+
+
+def _loading(board: Board, mhz: float, bitstream: Path, found: Diagnostics) -> list[str] | None:
+    """What loads a bitstream of a design that is fast enough for its board; else E887 is found."""
+    board_mhz = board.clock_hz / 1e6
+    if mhz >= board_mhz:
+        return loading_command(board, bitstream)
+    found.add("E887", board.name, "the design is slower than the clock of this board",
+              got=f"{mhz:.1f} MHz", limit=f"{board_mhz:g} MHz",
+              hint="do not load it: build with another --seed, or compile with fewer --lanes")
+    return None
 
 
 def _checked(mapping: Mapping, fpga: Fpga, output: Path, board: str | None, clock_mhz: float,
@@ -150,7 +155,9 @@ def patch_weights(folder: Path, model: Path, output: Path | None = None, *,
     that are there. ``output``: a new build, or ``folder``, which then becomes the patched one;
     FOLDER-patched where None. ``bitstream``: the folder of it, where it is not in the build.
 
-    Raises ``CompileError``: what compiling finds; E890 to E893, E865, E867, E869; E625.
+    ``diagnostics`` of it has E887 for a design that is slower than its board, as
+    :func:`build_bitstream_of`. Raises ``CompileError``: what compiling finds; E890 to E893, E865,
+    E867, E869; E625.
     """
     from neurocompile.api import load_build
     from neurocompile.store import read_build
@@ -183,13 +190,14 @@ def patch_weights(folder: Path, model: Path, output: Path | None = None, *,
             made.replace(work / "build" / BITSTREAM)
             (work / "build").replace(place)
     where = there if here else place / BITSTREAM
-    known = {**asdict(patched), "output": str(where), "build": str(place),
-             "seconds": {"compiling": round(compiled, 4), **patched.seconds},
-             "diagnostics": [d.to_dict() for d in new.diagnostics]}
+    found = Diagnostics()
+    found.extend(new.diagnostics)
     board = json.loads(design["rtl.json"]).get("board")
-    known["load"] = None if board is None else loading_command(
-        load_board(board["name"]), where / patched.bitstream)
-    return known
+    load = None if board is None else _loading(
+        load_board(board["name"]), patched.mhz, where / patched.bitstream, found)
+    return {**asdict(patched), "output": str(where), "build": str(place), "load": load,
+            "seconds": {"compiling": round(compiled, 4), **patched.seconds},
+            "diagnostics": [d.to_dict() for d in found]}
 
 
 def compiled_as(old: Build, model: Path) -> Build:
@@ -235,6 +243,13 @@ def _fpga(mapping: Mapping) -> Fpga:
     return fpga
 
 
+def check_lanes(build: Build) -> None:
+    """Can the hardware have the lanes that a build states? Raises ``CompileError`` (E863)."""
+    found = Diagnostics()
+    found.extend(backend.check(build.mapping))
+    found.raise_if_errors()
+
+
 def with_widest_lanes(build: Build) -> Build:
     """A build with as many lanes as shorten its steps and its device has room for
     (``lanes.widest_lanes``): its mapping and options state them as if the user had. Raises
@@ -243,9 +258,7 @@ def with_widest_lanes(build: Build) -> Build:
     if fpga is None or not is_estimated(fpga):
         raise fail("E881", "--lanes auto", "there is no estimate of what this target has room for",
                    got=build.mapping.target.name, hint="state numbers of lanes")
-    found = Diagnostics()
-    found.extend(backend.check(build.mapping))
-    found.raise_if_errors()
+    check_lanes(build)
     lanes = widest_lanes(Assemble().run(build.mapping), build.mapping)
     mapped, options = build.mapping, build.options
     return replace(

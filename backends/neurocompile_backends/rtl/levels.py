@@ -73,7 +73,8 @@ class Later(ABC):
         reason = "the target is no FPGA" if fpga is None else self._missing(fpga)
         if reason:
             found.add("E876", mapping.target.name, f"there is no {self.level} to run: {reason}",
-                      limit=self.limit, hint="compile for such a target, or leave --level out")
+                      limit=self.limit, hint="compile for such a target, or leave "
+                      f"{'--port' if self.level == BOARD else '--level'} out")
         return list(found)
 
     def run(self, mapping: CoreMapping, encoded: EncodedInput, probes: Probes, *,
@@ -118,7 +119,7 @@ class Netlist(Later):
         super().__init__(planner, "netlist")
 
     def _missing(self, fpga: Fpga) -> str:
-        return _without_tools(fpga)
+        return _without_models(fpga)
 
     def _make(self, plan: ChipPlan, fpga: Fpga) -> Any:
         from neurocompile_backends.rtl.simulate.netlist import build_netlist, netlist_of
@@ -146,7 +147,7 @@ class Bitstream(Later):
         self.folder = folder
 
     def _missing(self, fpga: Fpga) -> str:
-        if reason := _without_tools(fpga):
+        if reason := _without_models(fpga):
             return reason
         if fpga.family != "ice40":
             return f"no tool turns bitstreams of the family {fpga.family} into Verilog"
@@ -201,19 +202,17 @@ class OnBoard(Later):
     def _run(self, made: Any, network: QuantizedNetwork, encoded: EncodedInput, probes: Probes,
              progress: Progress | None) -> IntegerRun:
         from neurocompile_backends.rtl.host.driver import BoardHost
-        from neurocompile_backends.rtl.simulate.netlist import outputs_of
+        from neurocompile_backends.rtl.simulate.netlist import outputs_of, record_outputs
 
         plan, description = made
         run = outputs_of(plan, encoded, probes, encoded.n_steps + network.latency)
         with BoardHost.open(self.port, description) as board:
             done = board.run(encoded, progress=progress)
-        for name, values in done.s.items():
-            if name in run.s:
-                run.s[name][:] = values
+        record_outputs(run, done.s)
         return run
 
 
-def _without_tools(fpga: Fpga) -> str:
+def _without_models(fpga: Fpga) -> str:
     if fpga.family in ("ice40", "ecp5"):
         return ""
-    return f"this project calls no tools for the family {fpga.family}"
+    return f"there are no models of the cells of the family {fpga.family} here"

@@ -26,7 +26,7 @@ TIMING = "rtl"
 
 def profile_cycles(mapping: Mapping, data: Dataset, *, save: Path | None = None,
                    progress: Callable[[int], None] | None = None) -> dict[str, Any]:
-    """The functional simulator says what is sent, ``rtl.cycles`` how long it takes.
+    """The functional simulator says what is sent, ``rtl.plan.cycles`` how long it takes.
 
     ``save`` gets ``cycles`` [sample, step], and by core, over all samples, ``walking``,
     ``offering`` (cycles) and ``peak`` (flits). Raises ``CompileError``: E863.

@@ -41,9 +41,6 @@ LOG2_BUFFER = 9
 ID_FILE = "mem/board_id.hex"
 """The memory of a board that holds which network it is: the lower half, then the upper."""
 
-CONSTRAINTS = {"ice40": "board.pcf", "ecp5": "board.lpf", "gowin": "board.cst"}
-"""The file of constraints, by family."""
-
 
 @dataclass(frozen=True)
 class Board:
@@ -115,7 +112,7 @@ def board_files(plan: ChipPlan, board: Board, *, log2_buffer: int = LOG2_BUFFER,
                 ) -> dict[str, bytes]:
     """The files of a design with ``nc_board`` on top of it. Its ``rtl.json`` has the tables
     ``board`` and ``link``: with the program, that is all a host needs
-    (``host_driver.Description``)."""
+    (``host.driver.Description``)."""
     files = design_files(plan)
     link = _link(plan, files, log2_buffer)
     for name in LINK_MODULES:

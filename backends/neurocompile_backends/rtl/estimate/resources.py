@@ -16,6 +16,7 @@ from importlib import import_module, resources
 from typing import Any
 
 from neurocompile.ir.target import Fpga
+from neurocompile_backends.rtl.emit.board import GROUP
 from neurocompile_backends.rtl.emit.files import LOG2_HOST_FIFO, word_bits
 from neurocompile_backends.rtl.estimate.memories import (
     RAMS,
@@ -36,9 +37,6 @@ tomllib = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 
 LARGE_RAM_BITS = 16 * 16384
 """Of a large RAM of an UP5K."""
-
-GROUP = 7
-"""Bits of a word in a byte of the host's link."""
 
 
 @dataclass(frozen=True)

@@ -106,8 +106,8 @@ class _Core:
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """What the files of a design for a board tell its host. It serves ``host.words_of`` in place
-    of a ``ChipPlan``."""
+    """What the files of a design for a board tell its host. It serves ``host.words.words_of`` in
+    place of a ``ChipPlan``."""
 
     program: Program
     cores: tuple[_Core, ...]
@@ -290,7 +290,8 @@ class BoardHost:
             if not got:
                 raise fail("E870", "board", "the board stopped answering",
                            got=f"step {step} of {len(cycles)} did not end in {self.timeout_s:g} s",
-                           hint="raise timeout_s if steps may take that long")
+                           hint="see that board and cable have power; BoardHost takes timeout_s, "
+                           "where steps are that long")
             left -= len(got)
             for kind, first, second in self._decoder.feed(got):
                 if kind == SEND_FLIT and step < len(cycles) and first < numbers.shape[1]:

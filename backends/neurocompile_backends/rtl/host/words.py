@@ -39,7 +39,7 @@ class HostCore(Protocol):
 
 class HostPlan(Protocol):
     """What a host has to know of a chip; a ``ChipPlan`` has it, and so has what
-    ``host_driver`` reads from a design's files."""
+    ``host.driver`` reads from a design's files."""
 
     @property
     def program(self) -> Program: ...

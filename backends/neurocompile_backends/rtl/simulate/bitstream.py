@@ -27,7 +27,7 @@ from neurocompile_backends.rtl.host.words import words_of
 from neurocompile_backends.rtl.plan.cycles import count_cycles
 from neurocompile_backends.rtl.plan.design import ChipPlan
 from neurocompile_backends.rtl.simulate import ultraplus
-from neurocompile_backends.rtl.simulate.netlist import OPTIONS, cells_of, outputs_of
+from neurocompile_backends.rtl.simulate.netlist import OPTIONS, cells_of, outputs_of, record_outputs
 from neurocompile_backends.rtl.simulate.run import CYCLES, places_of, sent_by, simulated_sample
 from neurocompile_backends.rtl.simulate.simulated_port import (
     OFFERS,
@@ -172,9 +172,7 @@ def run_bitstream(read: ReadBack, network: QuantizedNetwork, encoded: EncodedInp
         done = host.run(encoded, progress=progress)
         beside.run(encoded)
         link, _ = beside.port.recorded()
-    for name, values in done.s.items():
-        if name in run.s:
-            run.s[name][:] = values
+    record_outputs(run, done.s)
     # The recording begins while the last words that fill memories are on the wire; then the run
     # resets the chip.
     taken = np.flatnonzero(link & TAKEN)

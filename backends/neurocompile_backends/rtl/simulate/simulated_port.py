@@ -66,7 +66,7 @@ def load_model(path: Path) -> ctypes.CDLL:
 
 
 class SimulatedPort:
-    """``host_driver.Port`` to a board switched on 1,000 cycles ago. Time passes while the host
+    """``host.driver.Port`` to a board switched on 1,000 cycles ago. Time passes while the host
     reads: what it writes waits until then, as in the buffer of a real port.
 
     ``speed``: the host's baud rate, as a factor of the right one. At an SPI bus ``baud`` is its

@@ -263,7 +263,7 @@ class Machine:
 
     def run(self, words: npt.NDArray[np.uint64], steps: int, *, stall_in: int = 0,
             stall_out: int = 0, seed: int = 1) -> SampleRun:
-        """Run a sample: ``words`` as ``rtl.host.words_of`` makes them.
+        """Run a sample: ``words`` as ``rtl.host.words.words_of`` makes them.
 
         ``stall_in``, ``stall_out``: in how many of 256 cycles the host offers or takes nothing.
         Raises ``CompileError``: E862 (the design hangs).

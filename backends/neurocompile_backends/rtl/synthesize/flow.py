@@ -153,9 +153,9 @@ def build_bitstream(files: Mapping[str, bytes], fpga: Fpga, output: Path, *, top
     Makefile that does so again. ``load``: what brings the bitstream to a board, whose clock is
     ``board_mhz``: a slower design is not to be loaded.
 
-    ``files``: as ``generate.design_files`` gives them. ``pins``: the constraints of a board; where
-    None, place and route chooses. Raises ``CompileError``: E865 (a tool is missing), E866 (it does
-    not fit the device), E867 (a tool fails), E868 (no open tools for the family), E885 (no
+    ``files``: as ``emit.files.design_files`` gives them. ``pins``: the constraints of a board;
+    where None, place and route chooses. Raises ``CompileError``: E865 (a tool is missing), E866 (it
+    does not fit the device), E867 (a tool fails), E868 (no open tools for the family), E885 (no
     pins), E625 (output).
     """
     check_buildable(fpga, output, pins is not None)
@@ -303,6 +303,13 @@ def check_contents(work: Path, bitstream: str, memories: Mapping[str, bytes]) ->
     found.raise_if_errors()
 
 
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
+
+
 def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | None = None) -> str:
     """Run a tool in the folder ``work``; what it printed. ``fpga``: it is what place and route
     finds too small. Raises ``CompileError``: E867, and for a ``fpga`` E866. A tool that a signal
@@ -321,7 +328,7 @@ def run_tool(command: Sequence[str], work: Path, log: str = "", fpga: Fpga | Non
         return done.stdout
     if done.returncode < 0:
         raise fail("E867", Path(command[0]).name, "this tool was stopped",
-                   got=signal.Signals(-done.returncode).name,
+                   got=_signal(-done.returncode),
                    hint="SIGKILL: memory may have run out; SIGXCPU: a limit of processor time")
     text = done.stdout + done.stderr
     if log and (work / log).exists():

@@ -60,7 +60,7 @@ def parts_of(placed: Mapping[str, Any], cells: Mapping[str, Mapping[str, float]]
              kinds: Mapping[str, str]) -> dict[str, Part]:
     """The parts of a placed design (nextpnr's ``--write``), sorted by name, cores by number.
 
-    ``cells``, ``kinds``: as a family has them (``synthesis.Family``). A flip-flop within a logic
+    ``cells``, ``kinds``: as a family has them (``flow.Family``). A flip-flop within a logic
     cell of an iCE40 is counted as one, too. The sum over all parts is what the whole design takes.
     """
     counts = {cell: (what, size) for what, sizes in cells.items() for cell, size in sizes.items()}

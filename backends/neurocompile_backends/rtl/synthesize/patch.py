@@ -67,6 +67,8 @@ class Patched:
         Memories among ``changed`` that the host loads: they are in no bitstream.
     bits
         Bits of memories that were read back from the new bitstream and compared.
+    mhz
+        The clock that place and route reached.
     seconds
         Contents put into the text of the bitstream; the text packed; unpacked and compared.
     """
@@ -75,6 +77,7 @@ class Patched:
     changed: dict[str, int]
     loaded: tuple[str, ...]
     bits: int
+    mhz: float
     seconds: dict[str, float]
 
 
@@ -91,6 +94,7 @@ def read_design(folder: Path, fpga: Fpga) -> dict[str, bytes]:
     try:
         resources = json.loads(_read(folder / RESOURCES))
         patchable, why_not = resources["patchable"], resources["why_not"]
+        float(resources["mhz"])
     except (OSError, ValueError, KeyError, TypeError):
         raise fail("E892", str(folder), "there is no bitstream", hint="neurocompile build BUILD; "
                    "or name where it is with --bitstream") from None
@@ -195,6 +199,9 @@ def patch_bitstream(folder: Path, old: Mapping[str, bytes], new: Mapping[str, by
         _copy(folder, work)
         for path, content in new.items():
             (work / path).write_bytes(content)
+        resources = json.loads(_read(work / RESOURCES))
+        resources.pop("samples", None)  # what these samples took was of the other network
+        (work / RESOURCES).write_text(json.dumps(resources, indent=1) + "\n")
         write_layout(work, layout, {**new, PLACED: asc.encode()})
         say("contents")
         began = time.perf_counter()
@@ -215,7 +222,8 @@ def patch_bitstream(folder: Path, old: Mapping[str, bytes], new: Mapping[str, by
                and (count := _words_differ(old[path], new[path]))}
     return Patched(family.bitstream, changed,
                    tuple(path for path in changed if path not in memories),
-                   256 * len(layout.columns), {n: round(s, 4) for n, s in seconds.items()})
+                   256 * len(layout.columns), float(resources["mhz"]),
+                   {n: round(s, 4) for n, s in seconds.items()})
 
 
 def _copy(folder: Path, work: Path) -> None:
