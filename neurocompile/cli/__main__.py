@@ -1,5 +1,5 @@
 """``python -m neurocompile.cli``."""
 
-from neurocompile.cli.main import main
+from neurocompile.cli.program import main
 
 main()

@@ -343,9 +343,11 @@ def test_one_wrong_membrane_fails_and_is_the_first_divergence(
 
 @pytest.mark.parametrize("verb", ["targets show", "contract show", "evaluate", "inspect BUILD"])
 def test_a_reader_that_goes_away_makes_no_traceback(verb: str) -> None:
+    """Nor where Python keeps what is printed until the end, as it does for a pipe."""
     reader, writer = os.pipe()
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     with subprocess.Popen([sys.executable, "-m", "neurocompile.cli", *VERBS[verb]], stdout=writer,
-                          stderr=subprocess.PIPE, text=True) as process:
+                          stderr=subprocess.PIPE, text=True, env=buffered) as process:
         os.close(reader)
         os.close(writer)
         _, stderr = process.communicate(timeout=120)

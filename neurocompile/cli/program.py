@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -54,7 +55,10 @@ def main() -> None:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores it
             signal.signal(number, _ended)
     try:
-        app()
-    except BrokenPipeError:  # the reader of a pipe went away
-        sys.stderr.close()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where it can be caught, and not when the interpreter ends
+    except BrokenPipeError:  # the reader of a pipe went away; what is still buffered is for nobody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
