@@ -157,11 +157,8 @@ def compile_(model: Model, target: Target,
         from neurocompile.report import tables
         from neurocompile.report.synthesis import show_resources
         from neurocompile.targets import load_target
-        from neurocompile_backends.rtl.command import (
-            check_lanes,
-            resources_of,
-            with_widest_lanes,
-        )
+        from neurocompile_backends.rtl.backend import backend as rtl
+        from neurocompile_backends.rtl.command import resources_of, with_widest_lanes
 
         if decay_rounding not in ("nearest", "floor"):
             raise fail("E207", "--decay-rounding", "there is no such rounding",
@@ -184,7 +181,7 @@ def compile_(model: Model, target: Target,
         if lanes == WIDEST_LANES:
             build = with_widest_lanes(build)
         elif lanes is not None:
-            check_lanes(build)
+            rtl.plan(build.mapping)  # which says what the hardware cannot have
         said = [d for emitter in emitters for d in emitter.check(build.mapping)]
         build = replace(build, diagnostics=(*notes, *build.diagnostics, *said))
         bundles = [emitter.emit(build.mapping) for emitter in emitters]

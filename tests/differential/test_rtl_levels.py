@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from cli_tools import Array, facts, lif, run, succeed, weights, write_network
 from contracts import contract_of, recording
+from machine_tools import needs_icestorm
 
 import neurocompile as nc
 from neurocompile.api import Build, as_dataset
@@ -51,9 +51,6 @@ from neurocompile_backends.rtl.simulate.ultraplus import (
 from neurocompile_backends.rtl.simulate.verilator import write_design
 from neurocompile_backends.rtl.synthesize import flow as synthesis
 
-needs_icestorm = pytest.mark.skipif(
-    shutil.which("icebox_vlog") is None,
-    reason="icebox_vlog is not installed: apt-get install fpga-icestorm")
 SAMPLES = 5
 
 

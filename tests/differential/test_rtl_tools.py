@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from contracts import contract_of, recording
+from machine_tools import needs_icarus
 
 import neurocompile as nc
 from neurocompile.api import as_dataset
@@ -28,9 +29,6 @@ from neurocompile_backends.rtl.simulate.run import CYCLES, Stalls
 from neurocompile_backends.rtl.simulate.verilator import Machine, build
 from neurocompile_backends.rtl.synthesize.flow import synthesize
 
-needs_icarus = pytest.mark.skipif(
-    shutil.which("iverilog") is None,
-    reason="Icarus Verilog is not installed: apt-get install iverilog")
 needs_yosys = pytest.mark.skipif(
     shutil.which("yosys") is None,
     reason="there is no Yosys but that of pip: apt-get install yosys")

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from machine_tools import needs_icarus, needs_icestorm
 
 from neurocompile.targets import load_target
 from neurocompile_backends.rtl.simulate.bitstream import verilog_of
@@ -32,13 +33,6 @@ from neurocompile_backends.rtl.simulate.ultraplus import (
 )
 from neurocompile_backends.rtl.simulate.verilator import write_design
 from neurocompile_backends.rtl.synthesize.flow import build_bitstream, run_tool
-
-needs_icestorm = pytest.mark.skipif(
-    shutil.which("icebox_vlog") is None,
-    reason="icebox_vlog is not installed: apt-get install fpga-icestorm")
-needs_icarus = pytest.mark.skipif(
-    shutil.which("iverilog") is None,
-    reason="Icarus Verilog is not installed: apt-get install iverilog")
 
 BOARD_PINS = {"clk": "35", "rx": "6", "tx": "9", "led": "37"}
 STATE = 96

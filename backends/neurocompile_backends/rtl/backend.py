@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.backend import Backend, Bundle, Level
-from neurocompile.diagnostics import Diagnostic, Diagnostics, fail
+from neurocompile.diagnostics import Diagnostic, Diagnostics
 from neurocompile.ir.mapping import Mapping as CoreMapping
 from neurocompile.reference.encode import EncodedInput
 from neurocompile.reference.floating import Progress
 from neurocompile.reference.integer import IntegerRun, Probes
-from neurocompile_backends.rtl.levels import LEVELS, STALLED_OF_256, at_level
+from neurocompile_backends.rtl.levels import LEVELS, STALLED_OF_256, at_level, refuse_teacher
 from neurocompile_backends.rtl.plan.design import ChipPlan, Unsupported
 
 if TYPE_CHECKING:
@@ -65,10 +65,7 @@ class RtlBackend:
         from neurocompile_backends.rtl.simulate.run import Stalls, compare_stalled, run_design
         from neurocompile_backends.rtl.simulate.verilator import build
 
-        if teacher:
-            raise fail("E864", "rtl", "hardware runs networks whole, not layer by layer on given "
-                       "spikes", got=", ".join(sorted(teacher)),
-                       hint="use the simulator for that")
+        refuse_teacher(self.name, teacher)
         key = mapping.digest()
         if self._built is None or self._built[0] != key:
             self._built = key, build(self.plan(mapping))

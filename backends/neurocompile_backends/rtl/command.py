@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from neurocompile.diagnostics import CompileError, Diagnostics, fail
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.target import Fpga
-from neurocompile.passes.assemble import Assemble
 from neurocompile_backends.rtl.activity import latency, run_samples
 from neurocompile_backends.rtl.backend import backend
 from neurocompile_backends.rtl.emit.board import (
@@ -243,13 +242,6 @@ def _fpga(mapping: Mapping) -> Fpga:
     return fpga
 
 
-def check_lanes(build: Build) -> None:
-    """Can the hardware have the lanes that a build states? Raises ``CompileError`` (E863)."""
-    found = Diagnostics()
-    found.extend(backend.check(build.mapping))
-    found.raise_if_errors()
-
-
 def with_widest_lanes(build: Build) -> Build:
     """A build with as many lanes as shorten its steps and its device has room for
     (``lanes.widest_lanes``): its mapping and options state them as if the user had. Raises
@@ -258,8 +250,7 @@ def with_widest_lanes(build: Build) -> Build:
     if fpga is None or not is_estimated(fpga):
         raise fail("E881", "--lanes auto", "there is no estimate of what this target has room for",
                    got=build.mapping.target.name, hint="state numbers of lanes")
-    check_lanes(build)
-    lanes = widest_lanes(Assemble().run(build.mapping), build.mapping)
+    lanes = widest_lanes(backend.plan(build.mapping).program, build.mapping)
     mapped, options = build.mapping, build.options
     return replace(
         build, mapping=replace(mapped, constraints=replace(mapped.constraints, lanes=lanes)),

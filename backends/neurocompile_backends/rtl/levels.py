@@ -32,6 +32,13 @@ class Planner(Protocol):
     def plan(self, mapping: CoreMapping) -> ChipPlan: ...
 
 
+def refuse_teacher(name: str, teacher: Mapping[str, Any] | None) -> None:
+    """Raises ``CompileError`` (E864)."""
+    if teacher:
+        raise fail("E864", name, "hardware runs networks whole, not layer by layer on given "
+                   "spikes", got=", ".join(sorted(teacher)), hint="use the simulator for that")
+
+
 def at_level(rtl: Backend, planner: Planner, level: Level) -> Backend:
     """The backend ``rtl`` at one of ``LEVELS``. Raises ``CompileError``: E875."""
     if level.name not in LEVELS:
@@ -82,10 +89,7 @@ class Later(ABC):
             progress: Progress | None = None) -> IntegerRun:
         """What the host gets is recorded; ``checked``: the cycles of each step, but for a board.
         Raises ``CompileError``: E860 to E867, E870 to E873, E879."""
-        if teacher:
-            raise fail("E864", self.name, "hardware runs networks whole, not layer by layer on "
-                       "given spikes", got=", ".join(sorted(teacher)),
-                       hint="use the simulator for that")
+        refuse_teacher(self.name, teacher)
         key = mapping.digest()
         if self._made is None or self._made[0] != key:
             fpga = mapping.target.fpga

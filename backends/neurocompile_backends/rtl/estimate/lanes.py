@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from neurocompile.bits import Ints
 from neurocompile.diagnostics import Diagnostic, Diagnostics
 from neurocompile.ir.mapping import Mapping
 from neurocompile.ir.program import Program
@@ -15,6 +14,7 @@ from neurocompile.ir.target import Fpga
 from neurocompile.targets import available as targets
 from neurocompile.targets import load_target
 from neurocompile_backends.rtl.emit.board import board_with
+from neurocompile_backends.rtl.estimate.memories import constant_bits
 from neurocompile_backends.rtl.estimate.multipliers import outlives
 from neurocompile_backends.rtl.estimate.resources import Estimate, Resources, estimate, is_estimated
 from neurocompile_backends.rtl.plan.chip import plan_chip
@@ -127,18 +127,12 @@ def _least_bits(core: CorePlan) -> int:
     weights = 0.0
     if "DENSE_INIT" in images:  # without those of places that hold no neuron
         weights += len(core.slot) / core.neurons * sum(
-            _varying_bits(values, bits) * len(values)
+            np.count_nonzero(~constant_bits(values, bits)) * len(values)
             for values, bits in images["DENSE_INIT"].fields)
     if "SPARSE_INIT" in images:  # where an accumulator and its weight are by turns
-        weights += sum(_varying_bits(values, bits) * int(np.count_nonzero(values))
+        weights += sum(np.count_nonzero(~constant_bits(values, bits)) * np.count_nonzero(values)
                        for values, bits in images["SPARSE_INIT"].fields[1::2])
     return states * len(core.slot) + int(weights)
-
-
-def _varying_bits(values: Ints, bits: int) -> int:
-    """In how many of their ``bits`` these differ: what all of them share is no memory."""
-    differ = int(np.bitwise_or.reduce(values ^ values[0])) if len(values) else 0
-    return (differ & ((1 << bits) - 1)).bit_count()
 
 
 class _Variants:

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from neurocompile.bits import Ints
 from neurocompile_backends.rtl.estimate.multipliers import outlives
 from neurocompile_backends.rtl.plan.design import ChipPlan, CorePlan, Image
 from neurocompile_backends.rtl.synthesize.contents import LEVELS
@@ -281,12 +282,14 @@ def _whole(words: int) -> int:
 
 def _constant(image: Image, words: slice) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which columns are the same bit in all of these words, [width]."""
-    columns = []
-    for values, bits in image.fields:
-        part = values[words]
-        differ = int(np.bitwise_or.reduce(part ^ part[0])) if len(part) else 0
-        columns.append((differ >> np.arange(bits)) & 1 == 0)
-    return np.concatenate(columns)
+    return np.concatenate([constant_bits(values[words], bits) for values, bits in image.fields])
+
+
+def constant_bits(values: Ints, bits: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which of their ``bits`` all values share, lowest first: synthesis stores none of these."""
+    differ = int(np.bitwise_or.reduce(values ^ values[0])) if len(values) else 0
+    shared: np.ndarray[tuple[int], np.dtype[np.bool_]] = (differ >> np.arange(bits)) & 1 == 0
+    return shared
 
 
 def _synaptic(core: CorePlan, name: str, place: str, inner: str, levels: int) -> list[Memory]:

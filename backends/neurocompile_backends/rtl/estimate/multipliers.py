@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurocompile_backends.rtl.plan.design import CorePlan
+from neurocompile_backends.rtl.plan.neurons import KEEP_BITS
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ BLOCKS = {
 }
 """By family, in the order in which Yosys tries them."""
 
-KEEP_BITS, FRACTION_BITS = 13, 12
-"""Of a decay, and of these behind the point (``nc_decay``)."""
+FRACTION_BITS = 12
+"""Of the ``KEEP_BITS`` of a decay, those behind the point (``nc_decay``)."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from neurocompile_backends.rtl.estimate.memories import Mapped
 from neurocompile_backends.rtl.estimate.multipliers import Product, blocks_of, outlives
 from neurocompile_backends.rtl.plan.design import ChipPlan, CorePlan
+from neurocompile_backends.rtl.plan.synapses import FORMAT_FIELD
 
 Parts = dict[str, float]
 """Quantity -> how much of it there is. ``one`` is the module itself."""
@@ -24,7 +25,6 @@ LATE_FROM = 3
 
 WORD_OF_FORMAT = ("F_WORD_X", "F_WORD_Y", "F_WORD_B")
 ROW_OF_FORMAT = ("F_ROW", "F_LATE", "F_ROW_X", "F_ROW_Y", "F_ROW_B")
-FORMAT_FIELD = 24
 
 
 def core_parts(core: CorePlan, memories: Iterable[Mapped], products: Iterable[Product],
